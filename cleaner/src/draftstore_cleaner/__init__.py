@@ -1,0 +1,1 @@
+"""Removes the bytes of drafts that are due, without listing a bucket."""

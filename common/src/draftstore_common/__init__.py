@@ -1,0 +1,1 @@
+"""What every DraftStore service shares: wire models, typed clients, service kit."""

@@ -1,0 +1,1 @@
+"""One typed client per service over a one-method transport: HTTP between processes, ASGI inside one."""

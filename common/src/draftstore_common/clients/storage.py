@@ -1,0 +1,40 @@
+"""The typed client of storage-service."""
+
+from draftstore_common.clients.base import ServiceClient
+from draftstore_common.contracts import storage as wire
+from draftstore_common.contracts.base import BucketRole, Request
+from draftstore_common.contracts.identity import Audience
+
+
+class StorageClient(ServiceClient):
+    """Objects in the two buckets, and signatures for them."""
+
+    audience = Audience.STORAGE
+
+    async def presign_put(self, request: wire.PresignPut) -> wire.SignedRequest:
+        """A URL that accepts one PUT of what was declared, and nothing else."""
+        return await self._ask("/internal/presign/put", request, wire.SignedRequest)
+
+    async def presign_get(self, request: wire.PresignGet) -> wire.SignedRequest:
+        """A URL that reads one object."""
+        return await self._ask("/internal/presign/get", request, wire.SignedRequest)
+
+    async def head(self, role: BucketRole, key: str) -> wire.StoredObject:
+        """What the store says of a key; `object_not_found` (404) if nothing is there."""
+        return await self._ask("/internal/objects/head", wire.ObjectRef(role=role, key=key), wire.StoredObject)
+
+    async def copy(self, request: wire.CopyRequest) -> wire.CopyAnswer:
+        """Copy inside the store, pinned to an ETag; `precondition_failed` (412) if the source is not that any more."""
+        return await self._ask("/internal/objects/copy", request, wire.CopyAnswer)
+
+    async def delete(self, request: wire.DeleteRequest) -> wire.DeleteAnswer:
+        """Delete keys; those not named in `failures` are gone."""
+        return await self._ask("/internal/objects/delete", request, wire.DeleteAnswer)
+
+    async def abort_multipart(self, request: wire.MultipartRef) -> None:
+        """Abort a multipart upload by its id; one that is no longer there counts as aborted."""
+        await self._tell("/internal/multipart/abort", request)
+
+    async def now(self) -> wire.StoreTime:
+        """The store's clock."""
+        return await self._ask("/internal/clock", Request(), wire.StoreTime)

@@ -1,0 +1,208 @@
+"""How a call reaches a service. Only this changes between separate processes and one."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+import aiohttp
+from starlette.types import ASGIApp, Message, Scope
+
+from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
+from draftstore_common.kit.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a service: small, complete in memory, never the bytes of an object."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The whole answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """Sends a call and returns the reply, whatever its status; raises `ServiceUnavailable` when there is none."""
+
+    async def send(self, call: Call) -> Reply: ...
+
+
+class ServiceUnavailable(Unavailable):
+    """Another service of the suite does not answer."""
+
+    code = "service_unavailable"
+
+
+def _context_headers(timeout: float) -> dict[str, str]:
+    return {REQUEST_ID_HEADER: request_id.get(), TIMEOUT_HEADER: f"{timeout:.3f}"}
+
+
+class HttpTransport:
+    """Calls over HTTP with pooled connections; no redirects, no proxies from the environment."""
+
+    def __init__(self, base_url: str, *, connections: int = 100) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60)
+        self._session = aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, call: Call) -> Reply:
+        timeout = remaining()
+        try:
+            return await self._exchange(call, timeout)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ServiceUnavailable from error
+
+    async def _exchange(self, call: Call, timeout: float) -> Reply:
+        assert self._session is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
+        async with self._session.request(
+            call.method,
+            self._base_url + call.path,
+            data=call.body or None,
+            headers={**call.headers, **_context_headers(timeout)},
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            allow_redirects=False,
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, headers, await response.read())
+
+
+class AsgiTransport:
+    """Calls an application in this process. Each call is its own task with its own context variables.
+
+    An exception that escapes the application is answered as a 500, as a server would. The application's
+    lifespan is not run here: `AsgiLifespan` does that once, however many transports share the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def send(self, call: Call) -> Reply:
+        timeout = remaining()
+        exchange = _AsgiExchange(call, _context_headers(timeout))
+        task = asyncio.create_task(exchange.run(self._app), context=contextvars.Context())
+        try:
+            await asyncio.wait_for(task, timeout)
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
+        return exchange.reply()
+
+
+class _AsgiExchange:
+    """One request and its answer, held in memory."""
+
+    def __init__(self, call: Call, context_headers: Mapping[str, str]) -> None:
+        self._call = call
+        self._headers = {**call.headers, **context_headers}
+        self._status = 500
+        self._answer_headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._sent = False
+
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            await app(self._scope(), self._receive, self._send)
+        except Exception:
+            log.exception("application crashed in process")
+            self._status, self._answer_headers, self._body = 500, {}, bytearray()
+
+    def reply(self) -> Reply:
+        return Reply(self._status, self._answer_headers, bytes(self._body))
+
+    def _scope(self) -> Scope:
+        path, _, query = self._call.path.partition("?")
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
+        headers.append((b"content-length", str(len(self._call.body)).encode()))
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": self._call.method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": headers,
+            "client": ("127.0.0.1", 0),
+            "server": ("in-process", 0),
+            "state": {},
+        }
+
+    async def _receive(self) -> Message:
+        if self._sent:
+            await asyncio.Event().wait()  # a caller in this process never disconnects; cancellation ends the wait
+        self._sent = True
+        return {"type": "http.request", "body": self._call.body, "more_body": False}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._answer_headers = {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in message["headers"]}
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+
+
+_ENDED: Message = {"type": "lifespan.failed", "message": "the application ended early"}
+
+
+class AsgiLifespan:
+    """Runs an application's lifespan: startup on entering, shutdown on leaving. A failed startup raises."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        await self._step("lifespan.startup")
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        await self._step("lifespan.shutdown")
+        assert self._task is not None  # noqa: S101  entered
+        await self._task
+
+    async def _step(self, kind: str) -> None:
+        assert self._task is not None  # noqa: S101  entered
+        await self._inbox.put({"type": kind})
+        answer = await self._outbox.get()
+        if answer["type"].endswith(".failed"):
+            await self._task  # re-raises what the application raised, with its own traceback
+            raise RuntimeError(answer.get("message") or f"{kind} failed")
+
+    async def _run(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._outbox.put_nowait, _ENDED)
+            scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+            await self._app(scope, self._inbox.get, self._outbox.put)

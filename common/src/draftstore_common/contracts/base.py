@@ -1,0 +1,62 @@
+"""The two bases of every wire model, and the types they share."""
+
+import re
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+DEFAULT_TENANT_ID = UUID("00000000-0000-7000-8000-000000000000")
+"""The tenant every fresh installation has. Its bucket `main` lies without a prefix in the main bucket."""
+
+MAIN = "main"
+"""The public bucket every tenant has."""
+
+BucketRole = Literal["draft", "main"]
+"""The two buckets of the store, named by what they are for."""
+
+
+class Request(BaseModel):
+    """What a caller sends. An unknown field is refused: a misspelt option must not pass as the default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """What a service answers. Unknown fields are ignored: an older caller must survive a newer service."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def broken_rule(code: str, message: str) -> PydanticCustomError:
+    """A validation error whose type is one of our stable codes; `message` says what to do."""
+    return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"), {"rule": "ours"})
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Instant = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+"""A point in time; on the wire RFC 3339 in UTC with milliseconds."""
+
+_HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
+_BASE64_SHA256 = re.compile(r"[A-Za-z0-9+/]{43}=")
+
+
+def _canonical_sha256(value: str) -> str:
+    if _BASE64_SHA256.fullmatch(value):
+        return b64decode(value).hex()
+    if _HEX_SHA256.fullmatch(value.lower()):
+        return value.lower()
+    raise broken_rule("invalid_checksum", "Send the SHA-256 as 64 hexadecimal digits or as base64")
+
+
+Sha256 = Annotated[str, AfterValidator(_canonical_sha256)]
+"""A SHA-256 digest, 64 lower-case hexadecimal digits; base64, as S3 headers carry it, is accepted on input."""
+
+Cursor = Annotated[str, Field(max_length=512)]
+"""An opaque place in a list, made by the service that answered it."""

@@ -1,0 +1,198 @@
+"""The public shapes: drafts, uploads, receipts, objects. Clients rely on them; they only ever grow."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256
+from draftstore_common.contracts.names import ObjectName, PublicBucket
+
+DraftState = Literal[
+    "open", "uploaded", "confirming", "prepared", "confirmed", "expired", "discarded", "purging", "purged"
+]
+LivingState = Literal["open", "uploaded", "confirming", "prepared"]
+OnConflict = Literal["fail", "replace"]
+Stage = Literal["draft", "main"]
+
+MIN_DRAFT_TTL = 60
+MAX_DRAFT_TTL = 7 * 24 * 3600
+MAX_SIZE = 50 * 1024**4
+"""50 TiB, the largest object S3 documents."""
+
+DraftTtl = Annotated[int, Field(ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="seconds, 60 s to 7 days")]
+HeaderValue = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
+MediaType = Annotated[
+    str,
+    StringConstraints(
+        max_length=255, pattern=r"^[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(;[\x20-\x7e]*)?$"
+    ),
+]
+Metadata = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=1024)]],
+    Field(max_length=32),
+]
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+ETag = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class UploadIntent(Request):
+    """What the client says of the bytes it will send. What is declared is enforced, by the store and at confirm."""
+
+    object_name: ObjectName
+    size: int | None = Field(default=None, ge=0, le=MAX_SIZE, description="bytes")
+    content_type: MediaType | None = None
+    checksum_sha256: Sha256 | None = None
+    ttl: DraftTtl | None = None
+    metadata: Metadata = {}
+    subject: Subject | None = None
+    cache_control: HeaderValue | None = None
+    content_disposition: HeaderValue | None = None
+    content_encoding: HeaderValue | None = None
+
+
+class DraftCreate(UploadIntent):
+    """A new draft."""
+
+    bucket: PublicBucket = MAIN
+    upload: Literal["put"] = "put"
+
+
+class Upload(Answer):
+    """How to send the bytes: one request anyone may send until `expires_at`, with exactly these headers."""
+
+    type: Literal["put"]
+    method: Literal["PUT"]
+    url: str
+    headers: dict[str, str]
+    expires_at: Instant
+
+
+class Draft(Answer):
+    """The intention to store one object. `upload` is present when a URL was just signed."""
+
+    id: UUID
+    tenant_id: UUID
+    bucket: str
+    object_name: str
+    state: DraftState
+    size: int | None = None
+    content_type: str | None = None
+    checksum_sha256: str | None = None
+    metadata: dict[str, str] = {}
+    subject: str | None = None
+    created_at: Instant
+    expires_at: Instant
+    upload: Upload | None = None
+
+
+class DraftPage(Answer):
+    """A page; `next_cursor` is null on the last."""
+
+    items: list[Draft]
+    next_cursor: str | None = None
+
+
+class ConfirmOptions(Request):
+    """`on_conflict`: what to do when the name is taken. `etag` binds the confirm to the bytes that were previewed."""
+
+    on_conflict: OnConflict = "fail"
+    etag: ETag | None = None
+    subject: Subject | None = None
+
+
+class Receipt(Answer):
+    """What a confirm answers, the same for every repeat."""
+
+    draft_id: UUID
+    object_name: str
+    bucket: str
+    final_location: str
+    size: int
+    etag: str
+    checksum_sha256: str | None = None
+    content_type: str
+    confirmed_at: Instant
+
+
+class DownloadUrl(Answer):
+    """A URL that reads the bytes until `expires_at`, from the stage they are in."""
+
+    download_url: str
+    object_name: str
+    expires_at: Instant
+    stage: Stage
+    draft_id: UUID | None = None
+
+
+class ByNameRequest(Request):
+    """An object name, and (as should be on retries) the draft that is meant."""
+
+    object_name: ObjectName
+    draft_id: UUID | None = None
+    subject: Subject | None = None
+
+
+class ByNameUpload(UploadIntent):
+    """A new draft by name; with `draft_id`, a fresh URL for that one."""
+
+    draft_id: UUID | None = None
+
+
+class ByNameUploadUrl(Answer):
+    """Where to PUT the bytes, and the headers the request must carry."""
+
+    upload_url: str
+    method: Literal["PUT"] = "PUT"
+    headers: dict[str, str]
+    object_name: str
+    draft_id: UUID
+    stage: Stage = "draft"
+    expires_at: Instant
+    draft_expires_at: Instant
+
+
+class ByNameConfirm(ByNameRequest):
+    """Confirm by name. Replaces by default, as clients of this route expect."""
+
+    on_conflict: OnConflict = "replace"
+    etag: ETag | None = None
+
+
+class ByNameReceipt(Receipt):
+    """A receipt with the flag older clients look at."""
+
+    success: Literal[True] = True
+    stage: Stage = "main"
+
+
+class ConfirmPending(Answer):
+    """202: another confirm of this draft is still at work. Ask again after `Retry-After`."""
+
+    draft_id: UUID
+    state: Literal["confirming"] = "confirming"
+
+
+class Object(Answer):
+    """Confirmed, permanent content."""
+
+    id: UUID
+    tenant_id: UUID
+    bucket: str
+    object_name: str
+    final_location: str
+    generation: int
+    size: int
+    etag: str
+    checksum_sha256: str | None = None
+    content_type: str
+    metadata: dict[str, str] = {}
+    draft_id: UUID | None = None
+    created_at: Instant
+
+
+class ObjectPage(Answer):
+    """A page; `next_cursor` is null on the last."""
+
+    items: list[Object]
+    next_cursor: str | None = None

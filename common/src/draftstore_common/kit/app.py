@@ -1,0 +1,177 @@
+"""The frame of every service: request context, problem details for every error, health routes."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from draftstore_common.kit.context import (
+    DEFAULT_TIMEOUT,
+    REQUEST_ID_HEADER,
+    TIMEOUT_HEADER,
+    acceptable_request_id,
+    new_request_id,
+    request_id,
+    set_timeout,
+)
+from draftstore_common.kit.errors import (
+    PROBLEM_MEDIA_TYPE,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    chain,
+    problem_body,
+)
+from draftstore_common.kit.validation import validation_problem
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+"""A readiness check: returns when the thing is there, raises when it is not."""
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+READY_TIMEOUT = 3.0
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document with its media type and headers."""
+
+    media_type = PROBLEM_MEDIA_TYPE
+
+    def __init__(self, problem: Problem) -> None:
+        body = problem_body(problem, request_id.get())
+        super().__init__(body, status_code=problem.http_status, headers=problem.headers())
+
+
+class RequestContext:
+    """Pure ASGI: gives the request its id and deadline, logs its end, and turns a crash into a 500 problem.
+
+    Ids and timeouts from outside are trusted: only services call services. The gateway replaces both.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._adopt(Headers(scope=scope))
+        answer = _Answer(send)
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception as error:
+            if answer.status is not None:
+                raise
+            log.exception("request crashed", extra={"causes": chain(error)})
+            await ProblemResponse(Problem())(scope, receive, answer.send)
+        finally:
+            answer.log(scope)
+
+    @staticmethod
+    def _adopt(headers: Headers) -> None:
+        given = headers.get(REQUEST_ID_HEADER)
+        request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
+        set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
+
+
+class _Answer:
+    """Watches one answer go out: its status, and the request id it must carry."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._began = time.monotonic()
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id.get()
+        await self._send(message)
+
+    def log(self, scope: Scope) -> None:
+        level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+        milliseconds = round((time.monotonic() - self._began) * 1000, 1)
+        extra = {"method": scope["method"], "path": scope["path"], "status": self.status, "ms": milliseconds}
+        log.log(level, "request", extra=extra)
+
+
+def _timeout(value: str | None) -> float:
+    try:
+        return min(max(float(value or DEFAULT_TIMEOUT), 0.0), 3600.0)
+    except ValueError:
+        return DEFAULT_TIMEOUT
+
+
+async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, Problem)  # noqa: S101  registered for Problem only
+    if error.http_status >= 500:
+        log.error("request failed", extra={"code": error.code, "causes": chain(error)})
+    return ProblemResponse(error)
+
+
+async def _on_validation(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type only
+    return ProblemResponse(validation_problem(error.errors()))
+
+
+async def _on_http(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
+    match error.status_code:
+        case 404:
+            return ProblemResponse(NotFound())
+        case 405:
+            return ProblemResponse(MethodNotAllowed())
+        case _:
+            return ProblemResponse(Problem(str(error.detail)))
+
+
+def service_app(title: str, *, lifespan: Lifespan, routers: list[APIRouter], description: str = "") -> FastAPI:
+    """A FastAPI application with request context, problem details and health routes."""
+    app = FastAPI(title=title, description=description, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(RequestContext)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    for router in (*routers, _health):
+        app.include_router(router)
+    return app
+
+
+_health = APIRouter(tags=["operations"])
+
+
+@_health.get("/health/live")
+async def live() -> dict[str, str]:
+    """The process answers. Depends on nothing outside, so that a restart is never the answer to an outage."""
+    return {"status": "ok"}
+
+
+@_health.get("/health/ready")
+@_health.get("/health")
+async def ready(request: Request) -> JSONResponse:
+    """Everything this service needs answers; 503 names what does not."""
+    checks: Mapping[str, Check] = request.app.state.ready_checks
+    results = dict(zip(checks, await asyncio.gather(*map(_probe, checks.values())), strict=True))
+    good = all(result == "ok" for result in results.values())
+    body: dict[str, Any] = {"status": "ok" if good else "unavailable", "checks": results}
+    return JSONResponse(body, status_code=200 if good else 503)
+
+
+async def _probe(check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), READY_TIMEOUT)
+    except Exception as error:
+        log.warning("not ready", extra={"causes": chain(error)})
+        return "unavailable"
+    return "ok"

@@ -1,0 +1,38 @@
+"""What travels with one request through every await: its id and its deadline."""
+
+import re
+import secrets
+import time
+from contextvars import ContextVar
+
+REQUEST_ID_HEADER = "x-request-id"
+TIMEOUT_HEADER = "x-request-timeout"
+"""Seconds the caller will still wait, as a decimal. A service never works past it."""
+
+DEFAULT_TIMEOUT = 30.0
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def new_request_id() -> str:
+    """A fresh request id: 96 random bits in hexadecimal."""
+    return secrets.token_hex(12)
+
+
+def acceptable_request_id(value: str | None) -> bool:
+    """Whether an id from outside may stand in logs and headers as it is."""
+    return value is not None and _SAFE_ID.fullmatch(value) is not None
+
+
+def set_timeout(seconds: float) -> None:
+    """Start the clock: from now, `remaining` counts down from `seconds`."""
+    _deadline.set(time.monotonic() + seconds)
+
+
+def remaining(default: float = DEFAULT_TIMEOUT) -> float:
+    """Seconds left for this request, never negative; `default` where no deadline was set."""
+    deadline = _deadline.get()
+    return default if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,71 @@
+"""One line per event on stderr: JSON for machines, short text on a terminal; secrets are masked in both."""
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any
+
+from draftstore_common.kit.context import request_id
+
+_SECRETS = re.compile(
+    r"(?P<key>ds_(?:live|test|admin)_)[0-9A-Za-z]{8,}"
+    r"|(?P<bearer>(?i:bearer)(?:\s+|%20))[^\s\"',]+"
+    r"|(?P<signed>(?i:x-amz-(?:signature|credential|security-token))(?:=|%3D))[^&\s\"']+"
+    r"|(?P<url>://[^:/@\s]+:)[^@/\s]+(?=@)"
+)
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(text: str) -> str:
+    """The text with API keys, bearer tokens, presigned signatures and passwords in URLs masked."""
+    return _SECRETS.sub(lambda found: f"{next(part for part in found.groups() if part)}***", text)
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON object; what the caller gave in `extra` stands beside the message."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id.get(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return redact(json.dumps(line, default=str, ensure_ascii=False))
+
+
+class HumanFormatter(logging.Formatter):
+    """A record as a short line for eyes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{clock} {record.levelname:<7} {record.getMessage()} {extras}".rstrip()
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return redact(line)
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Send the root logger to stderr: text when it is a terminal, JSON lines otherwise."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(HumanFormatter() if sys.stderr.isatty() else JsonFormatter(service))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("botocore", "boto3", "urllib3", "asyncio", "alembic.runtime"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

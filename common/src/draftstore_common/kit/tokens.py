@@ -1,0 +1,140 @@
+"""Signed tokens (JWT, ES256): a cache of the issuer's public keys, and a strict verifier.
+
+Fixed algorithm and type, required claims, one audience; verified tokens are remembered until they expire,
+so that a hop pays for a hash and not for a signature.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import jwt
+from jwt import PyJWK
+
+from draftstore_common.kit.errors import Unauthorized, Unavailable
+
+log = logging.getLogger(__name__)
+
+ALGORITHM = "ES256"
+ISSUER = "draftstore-identity"
+LEEWAY = 5
+"""Seconds by which the clocks of two services may differ."""
+
+REQUIRED_CLAIMS = ("iss", "aud", "sub", "iat", "exp", "jti")
+
+Claims = Mapping[str, Any]
+FetchJwks = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+class TokenRefused(Unauthorized):
+    """The token does not open this service. The caller is not told why; the log is."""
+
+    code = "token_refused"
+    detail = "The internal token was refused. Authenticate again through the gateway."
+
+
+class KeysUnavailable(Unavailable):
+    """No public keys are known and identity does not answer, so nobody can be let in."""
+
+    code = "identity_unavailable"
+    detail = "Credentials cannot be checked for the moment. Send the same request again shortly."
+
+
+class JwksCache:
+    """Public keys by `kid`. Keeps the last good answer, fetches once for all waiters, at most once per `cooldown`."""
+
+    def __init__(self, fetch: FetchJwks, *, max_age: float = 300.0, cooldown: float = 2.0) -> None:
+        self._fetch = fetch
+        self._max_age = max_age
+        self._cooldown = cooldown
+        self._keys: dict[str, PyJWK] = {}
+        self._fetched = -max_age
+        self._attempted = -max_age
+        self._flight = asyncio.Lock()
+
+    async def key(self, kid: str) -> PyJWK:
+        """The key of this id; raises `TokenRefused` if the issuer does not know it."""
+        if self._missing(kid):
+            async with self._flight:
+                if self._missing(kid) and self._may_try():
+                    await self._refresh()
+        if not self._keys:
+            raise KeysUnavailable
+        if kid not in self._keys:
+            raise TokenRefused
+        return self._keys[kid]
+
+    async def ready(self) -> None:
+        """Raise `KeysUnavailable` unless at least one key is known."""
+        if not self._keys:
+            async with self._flight:
+                if self._may_try():
+                    await self._refresh()
+        if not self._keys:
+            raise KeysUnavailable
+
+    def _missing(self, kid: str) -> bool:
+        return kid not in self._keys or time.monotonic() - self._fetched > self._max_age
+
+    def _may_try(self) -> bool:
+        return time.monotonic() - self._attempted > self._cooldown
+
+    async def _refresh(self) -> None:
+        self._attempted = time.monotonic()
+        try:
+            document = await self._fetch()
+            self._keys = {entry["kid"]: PyJWK(entry, ALGORITHM) for entry in document["keys"]}
+            self._fetched = time.monotonic()
+        except Exception as error:  # whatever it was, the keys we have are better than none
+            log.warning("public keys not refreshed", extra={"causes": [repr(error)]})
+
+
+class TokenVerifier:
+    """Says what a token claims, or raises `TokenRefused`."""
+
+    def __init__(self, keys: JwksCache, *, capacity: int = 4096) -> None:
+        self._keys = keys
+        self._capacity = capacity
+        self._verified: dict[bytes, Claims] = {}
+
+    async def verify(self, token: str, *, audience: str, kind: str) -> Claims:
+        """The claims of a token of this `typ` for this audience."""
+        digest = hashlib.sha256(f"{kind} {audience} {token}".encode()).digest()
+        known = self._verified.get(digest)
+        if known is not None and known["exp"] > time.time():
+            return known
+        claims = await self._check(token, audience, kind)
+        self._remember(digest, claims)
+        return claims
+
+    async def _check(self, token: str, audience: str, kind: str) -> Claims:
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != kind:
+                raise jwt.InvalidTokenError(f"typ is {header.get('typ')!r}, not {kind!r}")
+            return self._decode(token, await self._keys.key(str(header.get("kid"))), audience)
+        except jwt.PyJWTError as error:
+            log.warning("token refused", extra={"reason": str(error), "audience": audience})
+            raise TokenRefused from error
+
+    @staticmethod
+    def _decode(token: str, key: PyJWK, audience: str) -> Claims:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=audience,
+            issuer=ISSUER,
+            leeway=LEEWAY,
+            options={"require": list(REQUIRED_CLAIMS), "strict_aud": True},
+        )
+
+    def _remember(self, digest: bytes, claims: Claims) -> None:
+        if len(self._verified) >= self._capacity:
+            now = time.time()
+            self._verified = {d: c for d, c in self._verified.items() if c["exp"] > now}
+        if len(self._verified) < self._capacity:
+            self._verified[digest] = claims

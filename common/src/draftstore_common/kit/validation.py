@@ -1,0 +1,53 @@
+"""Turns what pydantic found wrong into one problem whose `code` names the first wrong thing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from draftstore_common.kit.errors import FieldError, InvalidRequest, MalformedJson
+
+_OUTSIDE = frozenset({"body", "query", "path", "header"})
+
+_GENERIC = {"extra_forbidden": "unknown_field", "missing": "missing_field"}
+
+
+def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
+    """The problem for a request that failed validation. Values the caller sent are never repeated.
+
+    The code is that of the first error: our own where a rule of ours was broken (`object_name_empty`),
+    `unknown_field` or `missing_field`, else `invalid_<field>`.
+    """
+    if any(error["type"] == "json_invalid" for error in errors):
+        return MalformedJson()
+    fields = [_field_error(error) for error in errors]
+    first = fields[0]
+    return InvalidRequest(f"{first.field}: {first.detail}", code=first.code, errors=fields)
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    path = [part for part in error["loc"] if part not in _OUTSIDE]
+    field = ".".join(str(part) for part in path) or "body"
+    return FieldError(field=field, code=_code(error, path), detail=_detail(error))
+
+
+def _code(error: Mapping[str, Any], path: list[Any]) -> str:
+    kind = str(error["type"])
+    if kind in _GENERIC:
+        return _GENERIC[kind]
+    if _is_ours(error):
+        return kind
+    names = [part for part in path if isinstance(part, str)]
+    return f"invalid_{names[-1]}" if names else "invalid_request"
+
+
+def _is_ours(error: Mapping[str, Any]) -> bool:
+    return (error.get("ctx") or {}).get("rule") == "ours"
+
+
+def _detail(error: Mapping[str, Any]) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "This field is not known here. Remove it, or check its spelling."
+        case "missing":
+            return "This field is required. Add it and send the request again."
+        case _:
+            return f"{str(error['msg']).rstrip('.')}. Correct this field and send the request again."

@@ -1,0 +1,1 @@
+"""The two-stage upload workflow of DraftStore and its policy."""

@@ -1,0 +1,1 @@
+"""The public door of DraftStore: API keys, scopes, rate limits, streaming proxy."""

@@ -1,0 +1,1 @@
+"""The state of DraftStore in PostgreSQL: drafts, objects, events."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, SeaweedFS and every DraftStore service, started by one command."""

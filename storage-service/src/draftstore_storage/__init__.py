@@ -1,0 +1,1 @@
+"""Object storage behind DraftStore: presign, head, copy, delete."""
