@@ -38,3 +38,7 @@ class StorageClient(ServiceClient):
     async def now(self) -> wire.StoreTime:
         """The store's clock."""
         return await self._ask("/internal/clock", Request(), wire.StoreTime)
+
+    async def info(self) -> wire.StoreInfo:
+        """The names of the buckets; they never change while storage-service runs."""
+        return await self._ask("/internal/info", Request(), wire.StoreInfo)

@@ -38,7 +38,14 @@ class Reply:
 
 
 class Transport(Protocol):
-    """Sends a call and returns the reply, whatever its status; raises `ServiceUnavailable` when there is none."""
+    """Sends a call and returns the reply, whatever its status; raises `ServiceUnavailable` when there is none.
+
+    Entered by the application that uses it, in its lifespan.
+    """
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
 
     async def send(self, call: Call) -> Reply: ...
 
@@ -102,6 +109,12 @@ class AsgiTransport:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256
-from draftstore_common.contracts.names import ObjectName, PublicBucket
+from draftstore_common.contracts.names import ObjectName, PlainText, PublicBucket
 
 DraftState = Literal[
     "open", "uploaded", "confirming", "prepared", "confirmed", "expired", "discarded", "purging", "purged"
@@ -29,11 +29,11 @@ MediaType = Annotated[
     ),
 ]
 Metadata = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=1024)]],
+    dict[Annotated[PlainText, Field(min_length=1, max_length=64)], Annotated[PlainText, Field(max_length=1024)]],
     Field(max_length=32),
 ]
-Subject = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-ETag = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Subject = Annotated[PlainText, Field(min_length=1, max_length=255)]
+ETag = Annotated[PlainText, Field(min_length=1, max_length=128)]
 
 
 class UploadIntent(Request):
@@ -187,8 +187,8 @@ class Object(Answer):
     checksum_sha256: str | None = None
     content_type: str
     metadata: dict[str, str] = {}
-    draft_id: UUID | None = None
-    created_at: Instant
+    draft_id: UUID
+    confirmed_at: Instant
 
 
 class ObjectPage(Answer):

@@ -46,7 +46,11 @@ class DraftRef(Request):
 
 
 class DraftRecord(Answer):
-    """A draft's row, for services. `url_ttl` is how long a URL signed now may live (0 when it may not)."""
+    """A draft's row, for services.
+
+    `ttl_left` is what is left until `expires_at`; `url_ttl`, where a URL was allowed, how long it may live.
+    `size` and `etag` are those of the bytes that were seen; of a confirmed draft, those that were judged.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -70,6 +74,8 @@ class DraftRecord(Answer):
     receipt: Receipt | None = None
     created_at: Instant
     expires_at: Instant
+    discarded_at: Instant | None = None
+    ttl_left: int
     url_ttl: int = 0
 
 
@@ -108,7 +114,6 @@ class ObjectRecord(Object):
     """An object's row, for services."""
 
     storage_key: str
-    receipt: Receipt | None = None
 
 
 class NameRecord(Answer):
@@ -168,6 +173,7 @@ class ReserveKey(FencedRef):
     """Record the main-bucket key this attempt writes, before it writes, for bytes of exactly this ETag."""
 
     etag: str
+    size: int
     on_conflict: OnConflict
 
 
@@ -182,6 +188,7 @@ class Publish(FencedRef, Actor):
 
     storage_key: str
     main_bucket: str
+    store_id: str
     on_conflict: OnConflict
     size: int
     etag: str

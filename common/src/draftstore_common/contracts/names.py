@@ -41,6 +41,17 @@ def _check_characters(name: str) -> None:
         raise broken_rule("object_name_backslash", "Use / between segments; a backslash is not allowed")
 
 
+def check_plain_text(value: str) -> str:
+    """The text, if it has no control characters: PostgreSQL takes no NUL, and logs and headers no line ends."""
+    if _CONTROL.search(value) or _SURROGATE.search(value):
+        raise broken_rule("control_character", "Remove control characters and line ends from this text")
+    return value
+
+
+PlainText = Annotated[str, AfterValidator(check_plain_text)]
+"""Text that may go into a row, a log line or a header."""
+
+
 def _check_segments(segments: list[str]) -> None:
     if any(segment == "" for segment in segments):
         raise broken_rule("object_name_slash", "Remove leading, trailing and doubled slashes from the name")

@@ -150,11 +150,12 @@ class MultipartCreated(Answer):
 
 
 class UploadedPart(Answer):
-    """A part the store holds."""
+    """A part the store holds, with its own SHA-256 if the upload was created with that checksum."""
 
     part_number: int
     size: int
     etag: str
+    checksum_sha256: Sha256 | None = None
 
 
 class PartList(Answer):
@@ -164,9 +165,16 @@ class PartList(Answer):
 
 
 class PartRef(Request):
-    """A part as the client knows it."""
+    """A part as the client knows it; with the SHA-256 that the list of parts shows, where it shows one."""
 
     part_number: int = Field(ge=1, le=10_000)
+    etag: str
+    checksum_sha256: Sha256 | None = None
+
+
+class CompletedMultipart(Answer):
+    """The ETag of the object the parts became."""
+
     etag: str
 
 
@@ -180,3 +188,11 @@ class StoreTime(Answer):
     """The store's own clock, from the Date header of a signed request."""
 
     now: Instant
+
+
+class StoreInfo(Answer):
+    """The store's names: what `final_location` begins with, and what object rows say of where their bytes are."""
+
+    main_bucket: str
+    draft_bucket: str
+    store_id: str

@@ -11,12 +11,14 @@ from typing import Any, Self
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from draftstore_common.kit.errors import Unavailable
+from draftstore_common.kit.errors import CannotStart, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,9 @@ STATEMENT_TIMEOUT = 30.0
 _AWAY: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
+    PoolTimeout,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a statement meets on a connection whose server was just killed
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.AdminShutdownError,
     asyncpg.exceptions.CannotConnectNowError,
@@ -92,14 +96,14 @@ class Database:
             await self._pool.close()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection in autocommit: each statement is its own transaction."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
         async with database_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
             yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    async def transaction(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection inside one READ COMMITTED transaction, committed on leaving without an error."""
         async with self.connection() as connection, connection.transaction():
             yield connection
@@ -126,7 +130,7 @@ async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 def engine(url: str, *, size: int = 10) -> AsyncEngine:
     """A SQLAlchemy engine over asyncpg that takes any PostgreSQL URL asyncpg itself takes (sslmode included)."""
 
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=size, pool_pre_ping=True)
@@ -138,7 +142,7 @@ async def migrate(url: str, *, schema: str, scripts: Path, lock: int) -> None:
     The schema is made if absent; its Alembic version table lies inside it. `lock` is the advisory lock's key.
     """
 
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
 
     migrator = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
@@ -155,6 +159,30 @@ def _upgrade(connection: Connection, schema: str, scripts: Path, lock: int) -> N
     config.set_main_option("script_location", str(scripts))
     config.attributes.update(connection=connection, schema=schema)
     command.upgrade(config, "head")
+
+
+async def check_migrated(url: str, *, schema: str, scripts: Path) -> None:
+    """Raise `CannotStart` unless the schema is at the newest revision of `scripts`.
+
+    A revision these scripts do not know passes: a newer release has migrated, and this one serves until it is replaced.
+    """
+    found = await _revision(url, schema)
+    history = ScriptDirectory(str(scripts))
+    head = history.get_current_head()
+    older = {script.revision for script in history.walk_revisions()} - {head}
+    if found is None or found in older:
+        text = f"the database schema {schema!r} is at revision {found or 'none'}, this release needs {head}"
+        raise CannotStart(f"{text}; run the migrations first")
+
+
+async def _revision(url: str, schema: str) -> str | None:
+    async with database_errors():
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
+        try:
+            table = await connection.fetchval("SELECT to_regclass($1)::text", f'"{schema}".alembic_version')
+            return table and await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608  quoted by PostgreSQL
+        finally:
+            await connection.close()
 
 
 async def wait_for_database(url: str, *, seconds: float) -> None:

@@ -190,6 +190,10 @@ class Unavailable(Problem):
     retry_after = 2
 
 
+class CannotStart(Exception):
+    """Why a service does not start, in one line for whoever starts it. No caller ever sees it."""
+
+
 def chain(error: BaseException) -> list[str]:
     """The error and its causes as short texts for a log line, outermost first."""
     texts: list[str] = []

@@ -9,12 +9,13 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
 def uuid7() -> UUID:
-    """A UUID version 7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
-    value = value & ~(0xF000 << 64) | 0x7000 << 64
-    value = value & ~(0xC000 << 48) | 0x8000 << 48
-    return UUID(int=value)
+    """A UUID version 7 (RFC 9562 §5.7 and §6.2, method 3): time to a quarter of a microsecond, then 62 random bits.
+
+    Ids made by one process in sequence sort in that sequence, as far as its clock does not step back.
+    """
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = nanoseconds * 4096 // 1_000_000
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62))
 
 
 def random_base62(length: int) -> str:

@@ -1,7 +1,14 @@
 """Run one application on uvicorn, the same way for every service."""
 
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
 import uvicorn
 from starlette.types import ASGIApp
+
+from draftstore_common.kit.errors import CannotStart, Unavailable
 
 
 def server(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Server:
@@ -25,3 +32,12 @@ def server(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Server:
 def serve(app: ASGIApp, *, host: str, port: int, grace: int) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return."""
     server(app, host=host, port=port, grace=grace).run()
+
+
+def run_or_exit(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end what comes before serving; exit with status 2 and one line on stderr if it cannot be done."""
+    try:
+        asyncio.run(work)
+    except (CannotStart, Unavailable) as error:
+        sys.stderr.write(f"Cannot start: {error}\n")
+        raise SystemExit(2) from None

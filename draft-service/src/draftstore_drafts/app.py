@@ -1,0 +1,67 @@
+"""draft-service: the two-stage workflow and its policy."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from draftstore_common.access import Access
+from draftstore_common.clients.identity import jwks_fetcher
+from draftstore_common.clients.metadata import MetadataClient
+from draftstore_common.clients.service_tokens import ServiceTokens
+from draftstore_common.clients.storage import StorageClient
+from draftstore_common.clients.transport import Transport
+from draftstore_common.contracts.identity import Audience
+from draftstore_common.kit.app import service_app
+from draftstore_common.kit.tokens import JwksCache, TokenVerifier
+from draftstore_drafts import routes
+from draftstore_drafts.by_name import ByNameService
+from draftstore_drafts.confirm import Confirmer, ConfirmSettings
+from draftstore_drafts.content import Content
+from draftstore_drafts.context import Context
+from draftstore_drafts.objects import ObjectService
+from draftstore_drafts.service import DraftService
+from draftstore_drafts.settings import DraftSettings
+
+
+def create_app(settings: DraftSettings, *, identity: Transport, metadata: Transport, storage: Transport) -> FastAPI:
+    """The application, with the ways to the three services it calls."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with identity, metadata, storage:
+            keys = JwksCache(jwks_fetcher(identity))
+            tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
+            clients = MetadataClient(metadata, tokens), StorageClient(storage, tokens)
+            content = Content(*clients, download_ttl=settings.download_ttl)
+            confirmer = Confirmer(*clients, content, _confirm_settings(settings))
+            app.state.context = _context(settings, keys, clients[0], content, confirmer)
+            app.state.ready_checks = {"identity": keys.ready}
+            yield
+            await confirmer.drain()
+
+    return service_app("DraftStore draft-service", lifespan=lifespan, routers=[routes.router])
+
+
+def _confirm_settings(settings: DraftSettings) -> ConfirmSettings:
+    return ConfirmSettings(
+        lease_ttl=settings.confirm_lease, busy_wait=settings.confirm_wait, url_grace=settings.download_ttl
+    )
+
+
+def _context(
+    settings: DraftSettings, keys: JwksCache, metadata: MetadataClient, content: Content, confirmer: Confirmer
+) -> Context:
+    drafts = DraftService(
+        metadata,
+        content,
+        confirmer,
+        upload_ttl=settings.upload_ttl,
+        default_draft_ttl=settings.object_lifetime,
+    )
+    return Context(
+        access=Access(TokenVerifier(keys), Audience.DRAFTS),
+        drafts=drafts,
+        by_name=ByNameService(drafts, metadata, content),
+        objects=ObjectService(metadata, url_grace=settings.download_ttl),
+    )

@@ -1,0 +1,107 @@
+"""The by-name routes: which draft or object a bare name means."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from draftstore_common.clients.metadata import MetadataClient
+from draftstore_common.contracts import metadata as wire
+from draftstore_common.contracts.base import MAIN
+from draftstore_common.contracts.drafts import (
+    ByNameConfirm,
+    ByNameReceipt,
+    ByNameRequest,
+    ByNameUpload,
+    ByNameUploadUrl,
+    ConfirmOptions,
+    ConfirmPending,
+    DownloadUrl,
+    Receipt,
+    UploadIntent,
+)
+from draftstore_common.contracts.identity import Principal
+from draftstore_common.contracts.metadata import DraftRecord
+from draftstore_drafts.content import Content
+from draftstore_drafts.domain import check_name, receipt_of
+from draftstore_drafts.errors import DraftNotFound, DraftNotUploaded, ObjectNotFound
+from draftstore_drafts.service import DraftService, actor
+
+
+class ByNameService:
+    """Names in the caller's bucket `main`.
+
+    A name means the newest living draft whose bytes are there, else the confirmed object. If a draft lives but
+    nothing was uploaded: `draft_not_uploaded`; if there is nothing at all: `object_not_found`.
+    """
+
+    def __init__(self, drafts: DraftService, metadata: MetadataClient, content: Content) -> None:
+        self._drafts = drafts
+        self._metadata = metadata
+        self._content = content
+
+    async def upload_url(self, principal: Principal, body: ByNameUpload) -> ByNameUploadUrl:
+        """Where to PUT the bytes: a new draft, or a fresh URL for the one given."""
+        if body.draft_id is None:
+            intent = UploadIntent.model_validate(body.model_dump(exclude={"draft_id"}))
+            draft, signed = await self._drafts.begin(principal, intent)
+        else:
+            await self._named(principal, body.draft_id, body.object_name)
+            draft, signed = await self._drafts.resign(principal, body.draft_id)
+        return ByNameUploadUrl(
+            upload_url=signed.url,
+            headers=signed.headers,
+            object_name=draft.object_name,
+            draft_id=draft.id,
+            expires_at=signed.expires_at,
+            draft_expires_at=draft.expires_at,
+        )
+
+    async def download_url(self, principal: Principal, body: ByNameRequest) -> DownloadUrl:
+        """A URL to the bytes the name means."""
+        if body.draft_id is not None:
+            await self._named(principal, body.draft_id, body.object_name)
+            return await self._drafts.download_url(principal, body.draft_id)
+        found = await self._look(principal, body.object_name)
+        draft = await self._uploaded(principal, found.drafts, body.subject)
+        if draft is not None:
+            return await self._content.preview(draft)
+        return await self._content.download(_object(found))
+
+    async def confirm(self, principal: Principal, body: ByNameConfirm) -> ByNameReceipt | ConfirmPending:
+        """Publish what the name means, or answer the receipt of what was published under it."""
+        answer = await self._confirm(principal, body)
+        return answer if isinstance(answer, ConfirmPending) else ByNameReceipt(**answer.model_dump())
+
+    async def _confirm(self, principal: Principal, body: ByNameConfirm) -> Receipt | ConfirmPending:
+        options = ConfirmOptions(on_conflict=body.on_conflict, etag=body.etag, subject=body.subject)
+        if body.draft_id is not None:
+            await self._named(principal, body.draft_id, body.object_name)
+            return await self._drafts.confirm(principal, body.draft_id, options)
+        found = await self._look(principal, body.object_name)
+        draft = await self._uploaded(principal, found.drafts, body.subject)
+        if draft is not None:
+            return await self._drafts.confirm(principal, draft.id, options)
+        return receipt_of(_object(found))
+
+    async def _look(self, principal: Principal, object_name: str) -> wire.NameRecord:
+        check_name(principal, MAIN, object_name)
+        query = wire.FindByName(tenant_id=principal.tenant_id, bucket=MAIN, object_name=object_name)
+        return await self._metadata.find_by_name(query)
+
+    async def _uploaded(
+        self, principal: Principal, drafts: Sequence[DraftRecord], subject: str | None
+    ) -> DraftRecord | None:
+        for draft in drafts:
+            if draft.subject == subject and await self._content.seen(draft, actor(principal)) is not None:
+                return draft
+        return None
+
+    async def _named(self, principal: Principal, draft_id: UUID, object_name: str) -> None:
+        draft = await self._drafts.find(principal, draft_id)
+        if draft.object_name != object_name or draft.bucket != MAIN:
+            raise DraftNotFound
+
+
+def _object(found: wire.NameRecord) -> wire.ObjectRecord:
+    if found.object is not None:
+        return found.object
+    raise DraftNotUploaded if found.drafts else ObjectNotFound

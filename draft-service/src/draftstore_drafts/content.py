@@ -1,0 +1,93 @@
+"""The bytes of drafts and objects, in words of the workflow: what is there, and URLs to it."""
+
+import logging
+
+from draftstore_common.clients.metadata import MetadataClient
+from draftstore_common.clients.storage import StorageClient
+from draftstore_common.contracts.base import BucketRole
+from draftstore_common.contracts.drafts import DownloadUrl
+from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord, RecordUploaded
+from draftstore_common.contracts.storage import DeleteRequest, PresignGet, PresignPut, SignedRequest, StoredObject
+from draftstore_common.kit.errors import Problem, RelayedProblem
+from draftstore_drafts.domain import disposition, published_type
+
+log = logging.getLogger(__name__)
+
+
+class Content:
+    """Reads, signs and removes. Keys always come from rows, never from callers."""
+
+    def __init__(self, metadata: MetadataClient, storage: StorageClient, *, download_ttl: int) -> None:
+        self._metadata = metadata
+        self._storage = storage
+        self._download_ttl = download_ttl
+
+    async def of(self, draft: DraftRecord) -> StoredObject | None:
+        """What the store holds for a draft, or None when no bytes have come."""
+        try:
+            return await self._storage.head("draft", draft.storage_key)
+        except RelayedProblem as problem:
+            if problem.code == "object_not_found":
+                return None
+            raise
+
+    async def seen(self, draft: DraftRecord, actor: str) -> DraftRecord | None:
+        """The draft, noted as `uploaded`, if its bytes are there; None if they are not."""
+        if draft.state != "open":
+            return draft
+        stored = await self.of(draft)
+        if stored is None:
+            return None
+        note = RecordUploaded(
+            tenant_id=draft.tenant_id, draft_id=draft.id, actor=actor, size=stored.size, etag=stored.etag
+        )
+        return await self._metadata.record_uploaded(note)
+
+    async def remove(self, draft: DraftRecord) -> None:
+        """Remove a draft's bytes now. If that fails they go with the cleaning: the row has it on record."""
+        try:
+            await self._storage.delete(DeleteRequest(role="draft", keys=[draft.storage_key]))
+        except Problem as problem:
+            log.warning("draft bytes left for the cleaner", extra={"draft_id": draft.id, "code": problem.code})
+
+    async def sign_upload(self, draft: DraftRecord) -> SignedRequest:
+        """A PUT URL for a draft whose row has just allowed it; what was declared is signed into it."""
+        return await self._storage.presign_put(
+            PresignPut(
+                key=draft.storage_key,
+                expires_in=draft.url_ttl,
+                size=draft.declared_size,
+                content_type=draft.declared_content_type,
+                checksum_sha256=draft.declared_checksum_sha256,
+            )
+        )
+
+    async def preview(self, draft: DraftRecord) -> DownloadUrl:
+        """A URL that reads a draft's bytes, never longer than the draft lives."""
+        ttl = max(1, min(self._download_ttl, draft.ttl_left))
+        shown = draft.content_disposition or disposition(published_type(draft), draft.object_name)
+        signed = await self._sign("draft", draft.storage_key, ttl, published_type(draft), shown)
+        return DownloadUrl(
+            download_url=signed.url,
+            object_name=draft.object_name,
+            expires_at=signed.expires_at,
+            stage="draft",
+            draft_id=draft.id,
+        )
+
+    async def download(self, found: ObjectRecord) -> DownloadUrl:
+        """A URL that reads an object, whatever happens to its name meanwhile."""
+        shown = disposition(found.content_type, found.object_name)
+        signed = await self._sign("main", found.storage_key, self._download_ttl, found.content_type, shown)
+        return DownloadUrl(
+            download_url=signed.url,
+            object_name=found.object_name,
+            expires_at=signed.expires_at,
+            stage="main",
+            draft_id=found.draft_id,
+        )
+
+    async def _sign(self, role: BucketRole, key: str, ttl: int, content_type: str, shown: str) -> SignedRequest:
+        return await self._storage.presign_get(
+            PresignGet(role=role, key=key, expires_in=ttl, content_type=content_type, content_disposition=shown)
+        )

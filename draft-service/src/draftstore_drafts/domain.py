@@ -1,0 +1,136 @@
+"""Judgement of drafts: what bytes must be, what they are published as, which names a caller may touch. Pure."""
+
+import mimetypes
+from urllib.parse import quote
+
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID, MAIN
+from draftstore_common.contracts.drafts import Draft, DraftState, Object, Receipt, Upload
+from draftstore_common.contracts.identity import Principal
+from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
+from draftstore_common.contracts.storage import ObjectHeaders, SignedRequest, StoredObject
+from draftstore_drafts.errors import (
+    DraftChanged,
+    DraftDiscarded,
+    DraftExpired,
+    NotAsDeclared,
+    ObjectNameNotAllowed,
+    ObjectNameReserved,
+)
+
+OCTET_STREAM = "application/octet-stream"
+RESERVED_PREFIX = "tenants/"
+
+_GIVEN_UP: frozenset[DraftState] = frozenset({"expired", "discarded", "purging", "purged"})
+
+_INLINE = frozenset(
+    {"application/pdf", "image/avif", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain"}
+)
+"""Types a browser shows without running anything in them."""
+
+
+def check_name(principal: Principal, bucket: str, object_name: str) -> None:
+    """Raise unless the caller may use this name in this bucket."""
+    if bucket == MAIN and principal.tenant_id == DEFAULT_TENANT_ID and object_name.startswith(RESERVED_PREFIX):
+        raise ObjectNameReserved
+    if not may_touch(principal, object_name):
+        raise ObjectNameNotAllowed
+
+
+def may_touch(principal: Principal, object_name: str) -> bool:
+    """Whether the key's prefixes (none: all names) cover the name."""
+    return not principal.name_prefixes or object_name.startswith(principal.name_prefixes)
+
+
+def check_alive(draft: DraftRecord) -> None:
+    """Raise if the draft's bytes are gone or going."""
+    if draft.state in _GIVEN_UP:
+        raise DraftExpired if draft.discarded_at is None else DraftDiscarded
+
+
+def judge(draft: DraftRecord, stored: StoredObject, previewed_etag: str | None) -> None:
+    """Raise unless the bytes in the store are those that were declared, and those that were previewed."""
+    if previewed_etag is not None and previewed_etag.strip('"') != stored.etag:
+        raise DraftChanged
+    _judge_size(draft, stored)
+    _judge_type(draft, stored)
+    _judge_checksum(draft, stored)
+
+
+def _judge_size(draft: DraftRecord, stored: StoredObject) -> None:
+    if draft.declared_size is not None and draft.declared_size != stored.size:
+        text = f"{draft.declared_size} bytes were declared, {stored.size} arrived. Upload the whole file again."
+        raise NotAsDeclared(text, code="size_mismatch")
+
+
+def _judge_type(draft: DraftRecord, stored: StoredObject) -> None:
+    declared = draft.declared_content_type
+    if declared is not None and _plain(declared) != _plain(stored.content_type or ""):
+        text = f"{declared} was declared, the upload said otherwise. Send exactly the headers the upload URL came with."
+        raise NotAsDeclared(text, code="content_type_mismatch")
+
+
+def _judge_checksum(draft: DraftRecord, stored: StoredObject) -> None:
+    declared, found = draft.declared_checksum_sha256, stored.checksum_sha256
+    if declared is not None and found is not None and declared != found:
+        text = "The SHA-256 of the bytes is not the one declared. Upload the file again."
+        raise NotAsDeclared(text, code="checksum_mismatch")
+
+
+def _plain(media_type: str) -> str:
+    return media_type.replace(" ", "").lower()
+
+
+def published_type(draft: DraftRecord) -> str:
+    """The type an object is published with: declared, else by its name's extension; never what the upload said."""
+    guessed, _ = mimetypes.guess_type(draft.object_name, strict=True)
+    return draft.declared_content_type or guessed or OCTET_STREAM
+
+
+def published_headers(draft: DraftRecord) -> ObjectHeaders:
+    """The headers an object is published with, from the row alone."""
+    return ObjectHeaders(
+        content_type=published_type(draft),
+        cache_control=draft.cache_control,
+        content_disposition=draft.content_disposition,
+        content_encoding=draft.content_encoding,
+    )
+
+
+def disposition(content_type: str, object_name: str) -> str:
+    """What a download URL tells browsers: show types that cannot run anything, save everything else (RFC 6266)."""
+    kind = "inline" if _plain(content_type).partition(";")[0] in _INLINE else "attachment"
+    return f"{kind}; filename*=UTF-8''{quote(object_name.rpartition('/')[2], safe='')}"
+
+
+def public_draft(draft: DraftRecord, upload: SignedRequest | None = None) -> Draft:
+    """The public shape of a draft, with the upload URL that was just signed for it."""
+    return Draft(
+        id=draft.id,
+        tenant_id=draft.tenant_id,
+        bucket=draft.bucket,
+        object_name=draft.object_name,
+        state=draft.state,
+        size=draft.size if draft.size is not None else draft.declared_size,
+        content_type=draft.declared_content_type,
+        checksum_sha256=draft.declared_checksum_sha256,
+        metadata=draft.metadata,
+        subject=draft.subject,
+        created_at=draft.created_at,
+        expires_at=draft.expires_at,
+        upload=None if upload is None else public_upload(upload),
+    )
+
+
+def public_upload(signed: SignedRequest) -> Upload:
+    """A signed PUT as clients see it."""
+    return Upload(type="put", method="PUT", url=signed.url, headers=signed.headers, expires_at=signed.expires_at)
+
+
+def public_object(found: ObjectRecord) -> Object:
+    """The public shape of an object."""
+    return Object.model_validate(found.model_dump())
+
+
+def receipt_of(found: ObjectRecord) -> Receipt:
+    """The receipt the confirm of these bytes answered, from the object's row."""
+    return Receipt.model_validate(found.model_dump())

@@ -1,0 +1,62 @@
+"""The life of a draft as data, and the keys bytes lie under. Pure: no SQL, no HTTP."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from uuid import UUID
+
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID, MAIN
+from draftstore_common.contracts.drafts import DraftState
+from draftstore_common.contracts.names import MAX_SEGMENT_BYTES
+from draftstore_common.kit.ids import random_base62
+
+TRANSITIONS: Mapping[DraftState, frozenset[DraftState]] = MappingProxyType(
+    {
+        "open": frozenset({"uploaded", "confirming", "expired", "discarded"}),
+        "uploaded": frozenset({"confirming", "expired", "discarded"}),
+        "confirming": frozenset({"confirmed", "prepared", "uploaded", "open"}),
+        "prepared": frozenset({"confirmed", "uploaded"}),
+        "confirmed": frozenset(),
+        "expired": frozenset({"uploaded", "purging"}),
+        "discarded": frozenset({"purging"}),
+        "purging": frozenset({"purged"}),
+        "purged": frozenset(),
+    }
+)
+"""Every way a draft may go. Statements take their source states from here, so the database enforces this table."""
+
+WRITE_SLACK = timedelta(minutes=15)
+"""How long after its URL's deadline a PUT that began in time may still land (`write_horizon_at`)."""
+
+RECOVERY_TTL = timedelta(minutes=10)
+"""What a draft has left to live, at least, when a dead confirm attempt gives it back."""
+
+COPY_HORIZON = timedelta(hours=1)
+"""The longest a copy may take to land; garbage keys are deleted a second time after it."""
+
+SHORT_ID = 8
+
+
+def sources(target: DraftState) -> list[DraftState]:
+    """The states from which a draft may become `target`."""
+    return [state for state, targets in TRANSITIONS.items() if target in targets]
+
+
+def draft_key(tenant_id: UUID) -> str:
+    """A fresh key in the draft bucket: random, so that no two attempts touch and no name can be guessed from it."""
+    return f"{tenant_id}/{random_base62(27)}"
+
+
+def plain_key(tenant_id: UUID, bucket: str, object_name: str) -> str:
+    """The key in the main bucket that the first bytes published under a name get."""
+    if tenant_id == DEFAULT_TENANT_ID and bucket == MAIN:
+        return object_name
+    return f"tenants/{tenant_id}/{bucket}/{object_name}"
+
+
+def fresh_key(plain: str) -> str:
+    """`<plain>~<short id>`, its last segment cut where the suffix would pass what stores take."""
+    suffix = f"~{random_base62(SHORT_ID)}"
+    folder, slash, segment = plain.rpartition("/")
+    room = MAX_SEGMENT_BYTES - len(suffix)
+    return f"{folder}{slash}{segment.encode()[:room].decode(errors='ignore')}{suffix}"

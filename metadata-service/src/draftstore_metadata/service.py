@@ -1,0 +1,158 @@
+"""The rules around the rows: why a row did not move, what a page's cursor means. No SQL, no HTTP."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from uuid import UUID
+
+import asyncpg
+
+from draftstore_common.contracts import metadata as wire
+from draftstore_common.contracts.drafts import Receipt
+from draftstore_common.kit.errors import Problem
+from draftstore_metadata.errors import (
+    DraftDiscarded,
+    DraftExpired,
+    DraftNotFound,
+    DraftStateConflict,
+    InvalidCursor,
+    ObjectNotFound,
+)
+from draftstore_metadata.store.confirm import ConfirmStore
+from draftstore_metadata.store.drafts import DraftStore
+from draftstore_metadata.store.objects import ObjectStore
+from draftstore_metadata.store.rows import draft_record
+
+
+class DraftService:
+    """Drafts and their confirm protocol, for callers that name their tenant."""
+
+    def __init__(self, drafts: DraftStore, confirms: ConfirmStore) -> None:
+        self._drafts = drafts
+        self._confirms = confirms
+
+    async def create(self, request: wire.CreateDraft) -> wire.DraftRecord:
+        """A new `open` draft. Its row is durable before anybody can sign a URL for it."""
+        return await self._drafts.create(request)
+
+    async def get(self, ref: wire.DraftRef) -> wire.DraftRecord:
+        """One draft, in the state callers see."""
+        return draft_record(await self._row(ref))
+
+    async def list(self, query: wire.ListDrafts) -> wire.DraftRecordPage:
+        """A page, newest first. A draft present throughout is neither skipped nor doubled."""
+        items = await self._drafts.list(query, _id_cursor(query.cursor))
+        more = len(items) > query.limit
+        page = items[: query.limit]
+        return wire.DraftRecordPage(items=page, next_cursor=str(page[-1].id) if more else None)
+
+    async def find(self, query: wire.FindByName) -> wire.NameRecord:
+        """What lives under a name."""
+        return await self._drafts.find(query)
+
+    async def allow_url(self, request: wire.AllowUrl) -> wire.DraftRecord:
+        """The draft with the time one more URL may live; a problem if it takes no bytes any more."""
+        draft = await self._drafts.allow_url(request)
+        return draft or await self._refused(request, "taking an upload")
+
+    async def record_uploaded(self, request: wire.RecordUploaded) -> wire.DraftRecord:
+        """The draft with its bytes noted; unchanged if it is past `open`."""
+        return await self._drafts.record_uploaded(request) or await self.get(request)
+
+    async def discard(self, request: wire.DiscardDraft) -> wire.DraftRecord:
+        """The discarded draft. A repeat answers the same; a confirmed draft is refused."""
+        draft = await self._drafts.discard(request)
+        if draft is not None:
+            return draft
+        row = await self._row(request)
+        if row["discarded_at"] is not None:
+            return draft_record(row)
+        raise why_not(row, "discarding")
+
+    async def claim(self, request: wire.ClaimConfirm) -> wire.ConfirmClaim:
+        """A claim, or the receipt, or word that another attempt is alive; else the problem that fits."""
+        draft = await self._confirms.claim(request)
+        if draft is not None:
+            return wire.ConfirmClaim(outcome="claimed", draft=draft)
+        row = await self._row(request)
+        if row["subject"] != request.subject:
+            raise DraftNotFound
+        return await self._unclaimed(request, row)
+
+    async def _unclaimed(self, request: wire.ClaimConfirm, row: asyncpg.Record) -> wire.ConfirmClaim:
+        if row["state"] == "confirmed":
+            receipt = Receipt.model_validate(row["receipt"])
+            return wire.ConfirmClaim(outcome="confirmed", draft=draft_record(row), receipt=receipt)
+        if row["state"] != "confirming":
+            raise why_not(row, "confirming")
+        if row["lease_expires_at"] > row["now"]:
+            return wire.ConfirmClaim(outcome="busy", draft=draft_record(row))
+        await self._confirms.recover(request.tenant_id, request.draft_id)
+        return await self.claim(request)
+
+    async def _row(self, ref: wire.DraftRef) -> asyncpg.Record:
+        row = await self._drafts.get(ref.tenant_id, ref.draft_id)
+        if row is None:
+            raise DraftNotFound
+        return row
+
+    async def _refused(self, ref: wire.DraftRef, act: str) -> wire.DraftRecord:
+        raise why_not(await self._row(ref), act)
+
+
+def why_not(row: asyncpg.Record, act: str) -> Problem:
+    """The problem that tells why a draft in this state does not allow `act`."""
+    match row["state"]:
+        case "expired":
+            return DraftExpired()
+        case "discarded" | "purging" | "purged":
+            return DraftExpired() if row["discarded_at"] is None else DraftDiscarded()
+        case "confirmed":
+            return DraftStateConflict("This draft is confirmed: its object is permanent. Create a new draft instead.")
+        case state:
+            text = f"This draft is {state}, which does not allow {act}. Read it again and retry when it has settled."
+            return DraftStateConflict(text)
+
+
+class ObjectService:
+    """Confirmed objects."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    async def get(self, ref: wire.NameRef) -> wire.ObjectRecord:
+        """One object by name."""
+        found = await self._objects.get(ref)
+        if found is None:
+            raise ObjectNotFound
+        return found
+
+    async def list(self, query: wire.ListObjects) -> wire.ObjectRecordPage:
+        """A page in the order of names (byte order)."""
+        items = await self._objects.list(query, _name_cursor(query.cursor))
+        more = len(items) > query.limit
+        page = items[: query.limit]
+        return wire.ObjectRecordPage(items=page, next_cursor=_encode(page[-1].object_name) if more else None)
+
+    async def delete(self, request: wire.DeleteObject) -> None:
+        """Delete by name; deleting what is not there succeeds, so that a repeat does."""
+        await self._objects.delete(request)
+
+
+def _id_cursor(cursor: str | None) -> UUID | None:
+    try:
+        return None if cursor is None else UUID(cursor)
+    except ValueError as error:
+        raise InvalidCursor from error
+
+
+def _name_cursor(cursor: str | None) -> str:
+    try:
+        name = urlsafe_b64decode((cursor or "").encode("ascii") + b"==").decode()
+    except ValueError as error:
+        raise InvalidCursor from error
+    if "\0" in name:
+        raise InvalidCursor
+    return name
+
+
+def _encode(name: str) -> str:
+    return urlsafe_b64encode(name.encode()).decode().rstrip("=")

@@ -1,0 +1,14 @@
+"""Settings of metadata-service."""
+
+from pydantic import Field, SecretStr
+
+from draftstore_common.kit.settings import ServiceSettings
+
+
+class MetadataSettings(ServiceSettings):
+    """Where the rows are, and where identity's public keys are."""
+
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+    database_pool: int = Field(default=10, ge=1, le=200, description="connections to PostgreSQL")
+    identity_url: str = "http://localhost:7851"
+    http_port: int = Field(default=7891, ge=0, le=65535)

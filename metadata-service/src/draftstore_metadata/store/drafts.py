@@ -1,0 +1,125 @@
+"""SQL of drafts outside a confirm: create, read, list, allow a URL, note bytes, give up."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from draftstore_common.contracts import metadata as wire
+from draftstore_common.contracts.metadata import DraftRecord
+from draftstore_common.kit.database import Database
+from draftstore_common.kit.ids import uuid7
+from draftstore_metadata.domain import WRITE_SLACK, draft_key
+from draftstore_metadata.store.rows import DRAFT, OBJECT, SEEN_STATE, draft_record, move, object_record
+
+_CREATE = f"""
+    WITH d AS (
+        INSERT INTO metadata.drafts AS d (
+            id, tenant_id, bucket, object_name, storage_key, state, upload_type, declared_size, declared_content_type,
+            declared_checksum_sha256, cache_control, content_disposition, content_encoding, metadata, subject,
+            created_by, expires_at, write_horizon_at, purge_due_at)
+        VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+            now() + $16, now() + $17, now() + $16)
+        RETURNING *
+    ), logged AS (
+        INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, to_state, actor)
+        SELECT tenant_id, id, object_name, 'draft.open', 'open', created_by FROM d
+    )
+    SELECT {DRAFT} FROM d"""
+
+_GET = f"SELECT {DRAFT} FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = $2"
+
+_LIST = f"""
+    SELECT {DRAFT} FROM metadata.drafts d
+    WHERE d.tenant_id = $1 AND ($2::uuid IS NULL OR d.id < $2)
+      AND ($3::text IS NULL OR d.object_name = $3) AND ($4::text IS NULL OR ({SEEN_STATE}) = $4)
+    ORDER BY d.id DESC LIMIT $5"""
+
+_LIVING_BY_NAME = f"""
+    SELECT {DRAFT} FROM metadata.drafts d
+    WHERE d.tenant_id = $1 AND d.bucket = $2 AND d.object_name = $3
+      AND d.state IN ('open', 'uploaded', 'confirming', 'prepared')
+      AND (d.expires_at > now() OR d.state IN ('confirming', 'prepared'))
+    ORDER BY d.id DESC LIMIT 100"""
+
+_OBJECT_BY_NAME = f"""
+    SELECT {OBJECT} FROM metadata.objects o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3"""
+
+# The URL may live as long as asked, never past the draft. The horizon is stored before anybody can sign.
+_ALLOW_URL = f"""
+    UPDATE metadata.drafts d
+    SET write_horizon_at = greatest(d.write_horizon_at, least(now() + $3, d.expires_at) + $4)
+    WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN ('open', 'uploaded')
+      AND d.expires_at >= now() + interval '1 second'
+    RETURNING {DRAFT}, floor(extract(epoch FROM least($3, d.expires_at - now())))::int AS url_ttl"""
+
+_UPLOADED = move("uploaded", "size = $5, etag = $6", from_states=["open"], where="old.expires_at > now()")
+
+_DISCARD = move("discarded", "purge_due_at = now(), discarded_at = now()", where="old.expires_at > now()")
+
+
+class DraftStore:
+    """Drafts as rows. Every method works on one tenant; a foreign draft is never seen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, new: wire.CreateDraft) -> DraftRecord:
+        """Insert an `open` draft with its key, its time, and the horizon of its first URL."""
+        row = await self._database.row(_CREATE, *_create_arguments(new))
+        assert row is not None  # noqa: S101  an INSERT … RETURNING answers its row or raises
+        return draft_record(row, url_ttl=min(new.upload_ttl, new.draft_ttl))
+
+    async def get(self, tenant_id: UUID, draft_id: UUID) -> asyncpg.Record | None:
+        """A draft's row with what decides its fate (`now`, `lease_expires_at`, `discarded_at`)."""
+        return await self._database.row(_GET, tenant_id, draft_id)
+
+    async def list(self, query: wire.ListDrafts, before: UUID | None) -> list[DraftRecord]:
+        """Drafts older than `before`, newest first, one more than `query.limit` if there are more."""
+        rows = await self._database.rows(
+            _LIST, query.tenant_id, before, query.object_name, query.state, query.limit + 1
+        )
+        return [draft_record(row) for row in rows]
+
+    async def find(self, query: wire.FindByName) -> wire.NameRecord:
+        """The living drafts of a name (the newest hundred) and its object."""
+        arguments = (query.tenant_id, query.bucket, query.object_name)
+        async with self._database.connection() as connection:
+            drafts = await connection.fetch(_LIVING_BY_NAME, *arguments)
+            found = await connection.fetchrow(_OBJECT_BY_NAME, *arguments)
+        return wire.NameRecord(
+            drafts=[draft_record(row) for row in drafts], object=object_record(found) if found else None
+        )
+
+    async def allow_url(self, request: wire.AllowUrl) -> DraftRecord | None:
+        """Move the write horizon for one more URL; None if the draft takes no bytes any more."""
+        row = await self._database.row(
+            _ALLOW_URL, request.tenant_id, request.draft_id, _seconds(request.upload_ttl), WRITE_SLACK
+        )
+        return draft_record(row) if row else None
+
+    async def record_uploaded(self, request: wire.RecordUploaded) -> DraftRecord | None:
+        """`open` → `uploaded`; None if the draft is anything else."""
+        return await self._moved(_UPLOADED, request, request.actor, "bytes seen", request.size, request.etag)
+
+    async def discard(self, request: wire.DiscardDraft) -> DraftRecord | None:
+        """Give a living draft up, its bytes due at once; None if its state forbids it."""
+        return await self._moved(_DISCARD, request, request.actor, "discarded by caller")
+
+    async def _moved(self, sql: str, ref: wire.DraftRef, *rest: Any) -> DraftRecord | None:
+        row = await self._database.row(sql, ref.tenant_id, ref.draft_id, *rest)
+        return draft_record(row) if row else None
+
+
+def _create_arguments(new: wire.CreateDraft) -> tuple[object, ...]:
+    lifetime = _seconds(new.draft_ttl)
+    horizon = min(_seconds(new.upload_ttl), lifetime) + WRITE_SLACK
+    where = (uuid7(), new.tenant_id, new.bucket, new.object_name, draft_key(new.tenant_id), new.upload_type)
+    declared = (new.size, new.content_type, new.checksum_sha256)
+    headers = (new.cache_control, new.content_disposition, new.content_encoding)
+    return (*where, *declared, *headers, new.metadata, new.subject, new.actor, lifetime, horizon)
+
+
+def _seconds(count: int) -> timedelta:
+    return timedelta(seconds=count)
