@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -11,17 +10,17 @@ from draftstore_common.clients.identity import jwks_fetcher
 from draftstore_common.clients.transport import Transport
 from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import service_app
-from draftstore_common.kit.database import Database, migrate
+from draftstore_common.kit.database import Database
 from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_metadata import routes
 from draftstore_metadata.context import Context
+from draftstore_metadata.schema import check_migrated
 from draftstore_metadata.service import DraftService, ObjectService
 from draftstore_metadata.settings import MetadataSettings
 from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.objects import ObjectStore
-from draftstore_metadata.tables import MIGRATION_LOCK, SCHEMA
 
 
 def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
@@ -29,13 +28,12 @@ def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        keys = JwksCache(jwks_fetcher(identity))
-        async with (
-            identity,
-            Database(settings.database_url.get_secret_value(), size=settings.database_pool) as database,
-        ):
+        url = settings.database_url.get_secret_value()
+        await check_migrated(url)
+        async with identity, Database(url, size=settings.database_pool) as database:
+            keys = JwksCache(jwks_fetcher(identity))
             app.state.context = _context(database, keys)
-            app.state.ready_checks = {"postgresql": database.check, "identity": keys.ready}
+            app.state.ready_checks = {"database": database.check, "identity": keys.ready}
             yield
 
     return service_app("DraftStore metadata-service", lifespan=lifespan, routers=[routes.drafts, routes.due])
@@ -51,8 +49,3 @@ def _context(database: Database, keys: JwksCache) -> Context:
         due=DueStore(database),
     )
 
-
-async def migrate_schema(database_url: str) -> None:
-    """Bring the schema `metadata` to its newest revision; safe to run from several places at once."""
-    scripts = Path(__file__).parent / "migrations"
-    await migrate(database_url, schema=SCHEMA, scripts=scripts, lock=MIGRATION_LOCK)

@@ -5,10 +5,15 @@ from pydantic import Field, SecretStr
 from draftstore_common.kit.settings import ServiceSettings
 
 
-class MetadataSettings(ServiceSettings):
-    """Where the rows are, and where identity's public keys are."""
+class MigrationSettings(ServiceSettings):
+    """Where the rows are."""
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+
+
+class MetadataSettings(MigrationSettings):
+    """What metadata-service can be told."""
+
     database_pool: int = Field(default=10, ge=1, le=200, description="connections to PostgreSQL")
     identity_url: str = "http://localhost:7851"
     http_port: int = Field(default=7891, ge=0, le=65535)

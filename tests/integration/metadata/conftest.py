@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest_asyncio
 
 from draftstore_common.kit.database import Database
-from draftstore_metadata.app import migrate_schema
+from draftstore_metadata.schema import migrate
 from draftstore_metadata.service import DraftService, ObjectService
 from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.drafts import DraftStore
@@ -27,7 +27,7 @@ class Metadata:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def metadata(postgres_url: str) -> AsyncIterator[Metadata]:
-    await migrate_schema(postgres_url)
+    await migrate(postgres_url)
     async with Database(postgres_url) as database:
         confirms = ConfirmStore(database)
         yield Metadata(

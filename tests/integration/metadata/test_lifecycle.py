@@ -18,7 +18,7 @@ from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.drafts import OnConflict, Receipt
 from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.errors import Problem
-from draftstore_metadata.app import migrate_schema
+from draftstore_metadata.schema import migrate
 from draftstore_metadata.errors import ObjectExists
 from draftstore_metadata.service import DraftService, ObjectService
 from draftstore_metadata.store.confirm import ConfirmStore
@@ -103,7 +103,7 @@ PAST = timedelta(seconds=-1)
 
 
 async def test_the_migrated_schema_is_the_one_the_code_describes(postgres_url: str) -> None:
-    await migrate_schema(postgres_url)
+    await migrate(postgres_url)
     ischema_names["xid8"] = Xid8  # SQLAlchemy does not know the type by itself
     engine = create_async_engine(postgres_url.replace("postgresql://", "postgresql+asyncpg://"))
 
@@ -123,8 +123,8 @@ def _ours(name: str | None, kind: str, parents: dict[str, Any]) -> bool:
 
 
 async def test_many_migrations_at_once_leave_one_schema(postgres_url: str) -> None:
-    await asyncio.gather(*(migrate_schema(postgres_url) for _ in range(4)))
-    await migrate_schema(postgres_url)
+    await asyncio.gather(*(migrate(postgres_url) for _ in range(4)))
+    await migrate(postgres_url)
 
 
 async def test_a_new_draft_is_open_with_a_random_key_and_a_horizon(metadata: Metadata) -> None:

@@ -9,14 +9,17 @@ from draftstore_common.contracts.base import Answer, BucketRole, Instant, Reques
 StoreKey = Annotated[str, Field(min_length=1, max_length=1024)]
 UrlTtl = Annotated[int, Field(ge=1, le=604_800, description="seconds; SigV4 allows at most seven days")]
 
+HeaderValue = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[\x20-\x7e]+$")]
+"""Visible ASCII and spaces: what every HTTP client sends unchanged, and so what a signature can cover."""
+
 
 class ObjectHeaders(Request):
     """The headers an object is published with; nothing else of the uploader's metadata survives a copy."""
 
-    content_type: str | None = None
-    cache_control: str | None = None
-    content_disposition: str | None = None
-    content_encoding: str | None = None
+    content_type: HeaderValue | None = None
+    cache_control: HeaderValue | None = None
+    content_disposition: HeaderValue | None = None
+    content_encoding: HeaderValue | None = None
 
 
 class ObjectRef(Request):
@@ -79,7 +82,7 @@ class PresignPut(Request):
     key: StoreKey
     expires_in: UrlTtl
     size: int | None = Field(default=None, ge=0)
-    content_type: str | None = None
+    content_type: HeaderValue | None = None
     checksum_sha256: Sha256 | None = None
 
 
@@ -90,8 +93,8 @@ class PresignForm(Request):
     expires_in: UrlTtl
     min_size: int = Field(default=0, ge=0)
     max_size: int = Field(ge=0)
-    content_type: str | None = None
-    content_type_prefix: str | None = None
+    content_type: HeaderValue | None = None
+    content_type_prefix: HeaderValue | None = None
 
 
 class PresignPart(Request):
@@ -111,8 +114,8 @@ class PresignGet(Request):
     role: BucketRole
     key: StoreKey
     expires_in: UrlTtl
-    content_type: str | None = None
-    content_disposition: str | None = None
+    content_type: HeaderValue | None = None
+    content_disposition: HeaderValue | None = None
 
 
 class SignedRequest(Answer):

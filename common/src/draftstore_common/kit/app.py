@@ -42,6 +42,9 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 READY_TIMEOUT = 3.0
 
+_QUIET = ("/health", "/internal/")
+"""Paths whose requests are logged at DEBUG: probes, and calls between services, whose outcome the caller logs."""
+
 
 class ProblemResponse(JSONResponse):
     """A problem document with its media type and headers."""
@@ -100,7 +103,7 @@ class _Answer:
         await self._send(message)
 
     def log(self, scope: Scope) -> None:
-        level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+        level = logging.DEBUG if scope["path"].startswith(_QUIET) else logging.INFO
         milliseconds = round((time.monotonic() - self._began) * 1000, 1)
         extra = {"method": scope["method"], "path": scope["path"], "status": self.status, "ms": milliseconds}
         log.log(level, "request", extra=extra)

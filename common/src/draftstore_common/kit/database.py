@@ -179,8 +179,10 @@ async def _revision(url: str, schema: str) -> str | None:
     async with database_errors():
         connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
         try:
-            table = await connection.fetchval("SELECT to_regclass($1)::text", f'"{schema}".alembic_version')
-            return table and await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608  quoted by PostgreSQL
+            table = f'"{schema}".alembic_version'
+            if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+                return None
+            return str(await connection.fetchval(f"SELECT version_num FROM {table}"))  # noqa: S608  our own name
         finally:
             await connection.close()
 

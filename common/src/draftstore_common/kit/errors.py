@@ -96,6 +96,11 @@ class RelayedProblem(Problem):
     def http_status(self) -> int:
         return self._status
 
+    def headers(self) -> dict[str, str]:
+        # A 401 must name its scheme wherever it was first answered (RFC 9110 §11.6.1).
+        challenge = {"WWW-Authenticate": "Bearer"} if self._status == 401 else {}
+        return challenge | super().headers()
+
     @classmethod
     def parse(cls, status: int, body: bytes, retry_after: str | None) -> Self:
         """Read a problem answer; a body that is none (a proxy's page) becomes a plain 502-like problem."""

@@ -11,9 +11,9 @@ from starlette.types import ASGIApp
 from draftstore_common.kit.errors import CannotStart, Unavailable
 
 
-def server(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Server:
-    """A uvicorn server that leaves logging to us and gives requests under way `grace` seconds at shutdown."""
-    config = uvicorn.Config(
+def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Config:
+    """How every service is served: logging is ours, requests under way get `grace` seconds at shutdown."""
+    return uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -26,12 +26,11 @@ def server(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Server:
         timeout_graceful_shutdown=grace,
         timeout_keep_alive=75,
     )
-    return uvicorn.Server(config)
 
 
 def serve(app: ASGIApp, *, host: str, port: int, grace: int) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return."""
-    server(app, host=host, port=port, grace=grace).run()
+    uvicorn.Server(server_config(app, host=host, port=port, grace=grace)).run()
 
 
 def run_or_exit(work: Coroutine[Any, Any, None]) -> None:

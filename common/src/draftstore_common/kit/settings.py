@@ -9,13 +9,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
-class ServiceSettings(BaseSettings):
-    """What every service that listens can be told. An empty variable counts as unset."""
+class CommandSettings(BaseSettings):
+    """What every program can be told. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    http_host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+
+class ServiceSettings(CommandSettings):
+    """What every service that listens can be told."""
+
+    http_host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
     shutdown_grace: int = Field(default=20, ge=0, description="seconds that requests under way get at SIGTERM")
 
 

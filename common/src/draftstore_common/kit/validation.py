@@ -24,9 +24,14 @@ def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
-    path = [part for part in error["loc"] if part not in _OUTSIDE]
+    path = [part for part in error["loc"] if part not in _OUTSIDE and not _is_union_branch(part)]
     field = ".".join(str(part) for part in path) or "body"
     return FieldError(field=field, code=_code(error, path), detail=_detail(error))
+
+
+def _is_union_branch(part: Any) -> bool:
+    """Pydantic names the branch of a union it tried, as `function-after[…]`: nothing a caller wrote."""
+    return isinstance(part, str) and "[" in part
 
 
 def _code(error: Mapping[str, Any], path: list[Any]) -> str:

@@ -1,0 +1,33 @@
+"""The cleaner's commands: one run, a run every interval, or only a look."""
+
+import asyncio
+import logging
+from dataclasses import asdict
+
+from draftstore_cleaner.service import Cleaner, ClockSkewError
+from draftstore_common.kit.errors import Problem, chain
+
+log = logging.getLogger(__name__)
+
+FAILED = 1
+
+
+async def dry_run(cleaner: Cleaner) -> dict[str, object]:
+    """What a run would do now, as counts; deletes nothing."""
+    return (await cleaner.plan()).model_dump(mode="json")
+
+
+async def once(cleaner: Cleaner) -> dict[str, object]:
+    """Run until nothing is due; the counts of the run."""
+    report = await cleaner.run()
+    return {"message": report.line(), **asdict(report)}
+
+
+async def loop(cleaner: Cleaner, interval: float) -> None:
+    """Run now and then every `interval` seconds, for ever. A run that fails is logged; the next one tries again."""
+    while True:
+        try:
+            await cleaner.run()
+        except (Problem, ClockSkewError) as error:
+            log.error("cleaning failed", extra={"causes": chain(error)})  # noqa: TRY400  the causes say it all
+        await asyncio.sleep(interval)

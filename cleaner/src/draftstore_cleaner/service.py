@@ -1,0 +1,133 @@
+"""One cleaning run: take what is due in leased batches, delete its bytes, report what is gone.
+
+It asks metadata-service what is due and never lists a bucket, so a run costs what has expired. A run that dies
+anywhere loses nothing: leases lapse, deletes are repeatable, and only bytes that are gone are reported gone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from draftstore_common.clients.metadata import MetadataClient
+from draftstore_common.clients.storage import StorageClient
+from draftstore_common.contracts.base import BucketRole
+from draftstore_common.contracts.metadata import ClaimDue, DueBatch, DueItem, DuePlan, PurgedItem, ReportPurged
+from draftstore_common.contracts.storage import DeleteRequest, MultipartRef
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+"""Keys per batch: what one S3 DeleteObjects takes."""
+
+LEASE_TTL = 300
+"""Seconds nobody else gets a batch; a batch takes a few, and a dead cleaner's comes back after it."""
+
+
+class ClockSkewError(Exception):
+    """The clocks of PostgreSQL and the store disagree so much that `expired` cannot be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """What stops a run: a ceiling of deletions, and clocks that disagree by more than so many seconds."""
+
+    max_items: int
+    max_clock_skew: int
+    restore_grace: int = 0
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did. `objects` and `bytes` count removals; `again` counts second removals after a horizon."""
+
+    objects: int = 0
+    bytes: int = 0
+    again: int = 0
+    expired: int = 0
+    recovered: int = 0
+    failed: int = 0
+    stopped_at_ceiling: bool = False
+
+    def line(self) -> str:
+        """The run in one line."""
+        return f"Cleaned up {self.objects} expired objects ({self.bytes} bytes)"
+
+
+class Cleaner:
+    """Runs cleaning. Several at once share the work."""
+
+    def __init__(self, metadata: MetadataClient, storage: StorageClient, brakes: Brakes) -> None:
+        self._metadata = metadata
+        self._storage = storage
+        self._brakes = brakes
+
+    async def plan(self) -> DuePlan:
+        """What a run would do now; raises `ClockSkewError` if it would refuse. Changes nothing."""
+        plan, store = await asyncio.gather(self._metadata.plan_due(), self._storage.now())
+        skew = abs((plan.now - store.now).total_seconds())
+        if skew > self._brakes.max_clock_skew:
+            text = f"PostgreSQL and the store differ by {skew:.0f} s. Nothing was deleted: correct the clocks first."
+            raise ClockSkewError(text)
+        return plan
+
+    async def run(self) -> Report:
+        """Delete everything that is due, up to the ceiling."""
+        await self.plan()
+        report = Report()
+        while True:
+            limit = min(BATCH, self._brakes.max_items - report.objects - report.again)
+            if limit <= 0:
+                report.stopped_at_ceiling = True
+                break
+            if not await self._batch(limit, report):
+                break
+        log.info(report.line(), extra={"expired": report.expired, "again": report.again, "failed": report.failed})
+        return report
+
+    async def _batch(self, limit: int, report: Report) -> bool:
+        """One batch; false when there was nothing left to take."""
+        request = ClaimDue(limit=limit, lease_ttl=LEASE_TTL, restore_grace=self._brakes.restore_grace)
+        batch = await self._metadata.claim_due(request)
+        report.expired += batch.expired
+        report.recovered += batch.recovered
+        gone = await self._purge(batch)
+        if gone:
+            purged = [PurgedItem(kind=item.kind, id=item.id, final=item.final) for item in gone]
+            await self._metadata.report_purged(ReportPurged(items=purged))
+        _count(report, batch, gone)
+        return bool(batch.items) or max(batch.expired, batch.recovered) >= limit
+
+    async def _purge(self, batch: DueBatch) -> list[DueItem]:
+        """Remove the bytes of a batch; the items whose bytes are certainly gone."""
+        for item in batch.items:
+            if item.upload_id is not None:
+                await self._storage.abort_multipart(MultipartRef(key=item.storage_key, upload_id=item.upload_id))
+        roles: tuple[BucketRole, ...] = ("draft", "main")
+        failed: set[tuple[BucketRole, str]] = set()
+        for role in roles:
+            failed |= {(role, key) for key in await self._delete(role, batch.items)}
+        return [item for item in batch.items if (item.role, item.storage_key) not in failed]
+
+    async def _delete(self, role: BucketRole, items: Iterable[DueItem]) -> list[str]:
+        """Delete the items of one bucket; the keys the store would not delete."""
+        keys = [item.storage_key for item in items if item.role == role]
+        if not keys:
+            return []
+        answer = await self._storage.delete(DeleteRequest(role=role, keys=keys))
+        for failure in answer.failures:
+            log.error("not deleted", extra={"role": role, "key": failure.key, "reason": failure.reason})
+        return [failure.key for failure in answer.failures]
+
+
+def _count(report: Report, batch: DueBatch, gone: list[DueItem]) -> None:
+    first = [item for item in gone if _is_first(item)]
+    report.objects += len(first)
+    report.bytes += sum(item.size or 0 for item in first)
+    report.again += len(gone) - len(first)
+    report.failed += len(batch.items) - len(gone)
+
+
+def _is_first(item: DueItem) -> bool:
+    """Whether this removal is the one that frees the bytes, not the repeat after a horizon."""
+    return item.state == "purging" if item.kind == "draft" else not item.final

@@ -1,0 +1,76 @@
+"""Which headers pass the gateway.
+
+To a service: an allow-list, then what the gateway itself says about the caller. To the client: everything but what
+belongs to one connection (RFC 9110 §7.6.1) or to us.
+"""
+
+from collections.abc import Iterable
+
+from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER
+from draftstore_gateway.shape import Pairs
+
+FORWARDED = frozenset(
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"idempotency-key",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"range",
+        b"user-agent",
+    }
+)
+"""Request headers a service gets to see. All that could speak for the gateway is absent."""
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+_OURS = frozenset(
+    {b"date", b"server", b"ratelimit", b"ratelimit-policy", REQUEST_ID_HEADER.encode(), TIMEOUT_HEADER.encode()}
+)
+
+
+def _listed(headers: Pairs) -> Iterable[bytes]:
+    """The names a Connection header declares to be for this hop only."""
+    for name, value in headers:
+        if name == b"connection":
+            yield from (part.strip().lower() for part in value.split(b","))
+
+
+def for_service(
+    headers: Pairs, *, token: str, request_id: str, timeout: float, client: str
+) -> list[tuple[bytes, bytes]]:
+    """The request's headers as a service gets them: what may pass, and who is calling, by the gateway's word."""
+    allowed = FORWARDED.difference(_listed(headers))
+    return [
+        *((name, value) for name, value in headers if name in allowed),
+        (b"authorization", f"Bearer {token}".encode()),
+        (REQUEST_ID_HEADER.encode(), request_id.encode()),
+        (TIMEOUT_HEADER.encode(), f"{timeout:.3f}".encode()),
+        (b"x-forwarded-for", client.encode()),
+    ]
+
+
+def for_client(headers: Pairs) -> list[tuple[bytes, bytes]]:
+    """An answer's headers as the client gets them. Names come out in lower case."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    dropped = HOP_BY_HOP | _OURS | frozenset(_listed(lowered))
+    return [(name, value) for name, value in lowered if name not in dropped]

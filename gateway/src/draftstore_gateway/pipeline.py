@@ -1,0 +1,227 @@
+"""The way of a request through the gateway, cheapest check first.
+
+shape → route → size → key → verdict → limits → scope → forward. What fails early costs little, and nothing behind
+the gateway hears of it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import NoReturn
+
+from starlette.types import Receive, Scope, Send
+
+from draftstore_common.access import ScopeMissing, WrongKeyKind
+from draftstore_common.clients.transport import ServiceUnavailable
+from draftstore_common.contracts.identity import Audience, Principal, Verdict
+from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id, set_timeout
+from draftstore_common.kit.errors import Problem, chain
+from draftstore_gateway.address import Address, ClientAddress
+from draftstore_gateway.admission import Admission
+from draftstore_gateway.errors import RequestTimeout
+from draftstore_gateway.exchange import Answer, RequestBody, nothing
+from draftstore_gateway.headers import for_service
+from draftstore_gateway.routes import Route, RouteTable
+from draftstore_gateway.shape import check_headers, check_path
+from draftstore_gateway.upstreams import Forwarded, Upstream
+from draftstore_gateway.verdicts import Verdicts, bearer_secret, refuses_key
+
+log = logging.getLogger(__name__)
+
+STREAM_TIMEOUT = 3600.0
+"""Seconds a service is told it has for bytes of any length."""
+
+IDLE_TIMEOUT = 60.0
+"""Seconds in which no byte may move, in either direction, before we give up."""
+
+
+class Exchange:
+    """One request on its way through."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Address) -> None:
+        self.method: str = scope["method"]
+        self.raw_path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.http_version: str = scope["http_version"]
+        self.client = client
+        self.body = RequestBody(receive, self._declared_length())
+        self.answer = Answer(send, self.body)
+        self.principal: Principal | None = None
+        self._began = time.monotonic()
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, still percent-encoded."""
+        return self.raw_path.decode("ascii", "backslashreplace")
+
+    def values(self, name: bytes) -> list[str]:
+        """All values of a header, in their order."""
+        return [value.decode("latin-1") for other, value in self.headers if other == name]
+
+    def notify(self, progress: Callable[[], None], *, of_body: bool) -> None:
+        """Call `progress` whenever a part of the answer has gone, and of the body, if asked, has come."""
+        self.answer.on_progress = progress
+        if of_body:
+            self.body.on_progress = progress
+
+    def _declared_length(self) -> int | None:
+        if self.values(b"transfer-encoding"):
+            return None
+        lengths = self.values(b"content-length")
+        return int(lengths[0]) if lengths and lengths[0].isdecimal() else 0
+
+    def log(self) -> None:
+        """The access line: neither query nor headers, where secrets could be."""
+        extra = {
+            "method": self.method,
+            "path": self.path,
+            "status": self.answer.status,
+            "complete": self.answer.finished,
+            "ms": round((time.monotonic() - self._began) * 1000, 1),
+            "client": str(self.client),
+        }
+        if self.principal is not None:
+            extra |= {"tenant_id": str(self.principal.tenant_id), "key_id": str(self.principal.key_id)}
+        log.info("request", extra=extra)
+
+
+class Pipeline:
+    """Checks, charges and forwards the requests of the public API."""
+
+    def __init__(
+        self,
+        *,
+        routes: RouteTable,
+        addresses: ClientAddress,
+        verdicts: Verdicts,
+        admission: Admission,
+        upstreams: Mapping[Audience, Upstream],
+    ) -> None:
+        self._routes = routes
+        self._addresses = addresses
+        self._verdicts = verdicts
+        self._admission = admission
+        self._upstreams = upstreams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request. An answer that broke off is left unfinished, so that the server cuts the line."""
+        exchange = Exchange(scope, receive, send, self._client(scope))
+        error: Exception | None = None
+        try:
+            await self._serve(exchange)
+        except Exception as caught:
+            error = caught
+        try:
+            await _settle(exchange, error)
+        finally:
+            exchange.log()
+
+    def _client(self, scope: Scope) -> Address:
+        peer = scope.get("client")
+        claims = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return self._addresses.find(peer[0] if peer else None, claims)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        set_timeout(DEFAULT_TIMEOUT)
+        check_headers(exchange.headers, http_version=exchange.http_version)
+        check_path(exchange.raw_path, exchange.query)
+        route = await self._route(exchange)
+        exchange.body.allow(route.max_body)
+        verdict = await self._verdict(exchange, route)
+        exchange.principal = verdict.principal
+        await self._admission.charge_key(exchange.answer, verdict)
+        _check_power(route, verdict.principal)
+        await self._forward(exchange, route, verdict)
+
+    async def _route(self, exchange: Exchange) -> Route:
+        try:
+            return self._routes.find(exchange.method, exchange.path)
+        except Problem as problem:
+            await self._refuse_at_cost_of_address(exchange, problem)
+
+    async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
+        try:
+            secret = bearer_secret(exchange.values(b"authorization"))
+            return await self._verdicts.verdict(secret, route.audience, exchange.client)
+        except Problem as problem:
+            if not refuses_key(problem):
+                raise
+            await self._refuse_at_cost_of_address(exchange, problem)
+
+    async def _refuse_at_cost_of_address(self, exchange: Exchange, problem: Problem) -> NoReturn:
+        await self._admission.charge_address(exchange.answer, exchange.client)
+        raise problem
+
+    async def _forward(self, exchange: Exchange, route: Route, verdict: Verdict) -> None:
+        streams = route.max_body is None
+        request = Forwarded(
+            exchange.method,
+            exchange.raw_path,
+            exchange.query,
+            for_service(
+                exchange.headers,
+                token=verdict.token,
+                request_id=request_id.get(),
+                timeout=STREAM_TIMEOUT if streams else remaining(),
+                client=str(exchange.client),
+            ),
+            has_body=not exchange.body.empty,
+        )
+        async with _patience(exchange, streams=streams):
+            await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)
+
+
+@contextlib.asynccontextmanager
+async def _patience(exchange: Exchange, *, streams: bool) -> AsyncIterator[None]:
+    """Raise TimeoutError when it takes too long: a JSON answer to begin, anything streamed to move at all."""
+    async with asyncio.timeout(IDLE_TIMEOUT if streams else remaining()) as patience:
+
+        def renew() -> None:
+            if not patience.expired():
+                patience.reschedule(asyncio.get_running_loop().time() + IDLE_TIMEOUT)
+
+        exchange.notify(renew, of_body=streams)
+        try:
+            yield
+        finally:
+            exchange.notify(nothing, of_body=True)
+
+
+def _check_power(route: Route, principal: Principal) -> None:
+    if route.scope is None:
+        return
+    if principal.kind != "data":
+        raise WrongKeyKind("Use a data key: an admin key issues keys and reaches no data.")
+    if route.scope not in principal.scopes:
+        raise ScopeMissing(f"This key lacks the scope {route.scope}. Use a key that has it, or have one issued.")
+
+
+async def _settle(exchange: Exchange, error: Exception | None) -> None:
+    """Give the client a problem if it still waits for an answer; leave one that began as it is."""
+    if exchange.answer.finished or exchange.body.disconnected:
+        return
+    if exchange.answer.status is not None:
+        log.warning("answer left unfinished", extra={"causes": chain(error) if error else []})
+        return
+    problem = _problem(exchange.body, error)
+    if problem.http_status >= 500:
+        log.error("request failed", extra={"code": problem.code, "causes": chain(error) if error else []})
+    await exchange.answer.refuse(problem)
+
+
+def _problem(body: RequestBody, error: Exception | None) -> Problem:
+    if body.refusal is not None:
+        return body.refusal
+    match error:
+        case Problem():
+            return error
+        case TimeoutError():
+            return ServiceUnavailable() if body.complete else RequestTimeout()
+        case None:
+            return Problem()
+        case _:
+            log.error("request crashed", exc_info=error)
+            return Problem()

@@ -1,0 +1,85 @@
+"""The public routes: which service answers, and which scope a data key needs there.
+
+What is not in this table does not exist for the outside. Patterns match the path as it was sent, undecoded:
+`{x}` is one segment, `{x...}` the rest of the path.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from draftstore_common.contracts.identity import Audience, Scope
+from draftstore_common.kit.errors import NotFound
+from draftstore_gateway.errors import WrongMethod
+
+JSON_LIMIT = 1024 * 1024
+"""Bytes of a JSON body. The largest legal one, a batch of drafts with metadata, stays well below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path.
+
+    `scope` None: the service decides by the kind of key. `max_body` None: the route streams bytes of any length,
+    for as long as they keep moving.
+    """
+
+    method: str
+    pattern: str
+    audience: Audience
+    scope: Scope | None
+    max_body: int | None = JSON_LIMIT
+
+
+_DRAFTS = Audience.DRAFTS
+_IDENTITY = Audience.IDENTITY
+
+ROUTES: Sequence[Route] = (
+    Route("POST", "/api/v1/upload-url", _DRAFTS, Scope.DRAFTS_WRITE),
+    Route("POST", "/api/v1/download-url", _DRAFTS, Scope.DRAFTS_READ),
+    Route("POST", "/api/v1/confirm-upload", _DRAFTS, Scope.DRAFTS_CONFIRM),
+    Route("POST", "/api/v1/drafts", _DRAFTS, Scope.DRAFTS_WRITE),
+    Route("GET", "/api/v1/drafts", _DRAFTS, Scope.DRAFTS_READ),
+    Route("GET", "/api/v1/drafts/{id}", _DRAFTS, Scope.DRAFTS_READ),
+    Route("DELETE", "/api/v1/drafts/{id}", _DRAFTS, Scope.DRAFTS_WRITE),
+    Route("POST", "/api/v1/drafts/{id}/upload-url", _DRAFTS, Scope.DRAFTS_WRITE),
+    Route("POST", "/api/v1/drafts/{id}/download-url", _DRAFTS, Scope.DRAFTS_READ),
+    Route("POST", "/api/v1/drafts/{id}/confirm", _DRAFTS, Scope.DRAFTS_CONFIRM),
+    Route("GET", "/api/v1/objects", _DRAFTS, Scope.OBJECTS_READ),
+    Route("GET", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_READ),
+    Route("HEAD", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_READ),
+    Route("DELETE", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_DELETE),
+    Route("POST", "/api/v1/keys", _IDENTITY, None),
+    Route("GET", "/api/v1/keys", _IDENTITY, None),
+    Route("GET", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
+    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("POST", "/api/v1/tenants", _IDENTITY, None),
+    Route("GET", "/api/v1/tenants", _IDENTITY, None),
+    Route("GET", "/api/v1/tenants/{id}", _IDENTITY, None),
+)
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    escaped = re.escape(pattern)
+    escaped = re.sub(r"\\\{\w+\\\.\\\.\\\.\\\}", ".+", escaped)
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", escaped))
+
+
+class RouteTable:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        patterns = dict.fromkeys(route.pattern for route in routes)
+        self._paths = [
+            (_expression(pattern), {route.method: route for route in routes if route.pattern == pattern})
+            for pattern in patterns
+        ]
+
+    def find(self, method: str, path: str) -> Route:
+        """The route; raises `NotFound` for an unknown path and `WrongMethod` for a known one."""
+        for expression, methods in self._paths:
+            if expression.fullmatch(path):
+                if method not in methods:
+                    raise WrongMethod(methods)
+                return methods[method]
+        raise NotFound

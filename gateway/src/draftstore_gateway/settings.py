@@ -1,0 +1,41 @@
+"""What the gateway can be told by its environment."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from draftstore_common.kit.settings import ServiceSettings
+from draftstore_gateway.limits import parse_limits
+
+
+def _limits_syntax(text: str) -> str:
+    parse_limits(text)
+    return text
+
+
+def _networks(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return [ip_network(part.strip()) for part in value.split(",") if part.strip()]
+
+
+RateLimits = Annotated[str, AfterValidator(_limits_syntax)]
+"""Windows as `limits` writes them: `100/minute`, several with `;` between them."""
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+"""Networks in CIDR notation with commas between them."""
+
+
+class GatewaySettings(ServiceSettings):
+    """Where the services are, who the gateway is to them, and how much anyone may ask."""
+
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    identity_url: str = Field(default="http://127.0.0.1:7851", pattern="^https?://")
+    drafts_url: str = Field(default="http://127.0.0.1:7861", pattern="^https?://")
+    service_key: SecretStr = Field(description="the gateway's own credential at identity")
+    redis_url: SecretStr | None = Field(default=None, description="where several gateways share their rate limits")
+    rate_limit_per_ip: RateLimits = Field(default="100/minute", description="refused requests of one address")
+    rate_limit_per_key: RateLimits = Field(default="600/minute", description="requests of a key without its own limits")
+    trusted_proxies: Networks = Field(default=(), description="whose X-Forwarded-For is believed")

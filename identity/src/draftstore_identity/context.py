@@ -1,0 +1,29 @@
+"""What one process of identity holds."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from draftstore_common.access import Access
+from draftstore_identity.limits import AdminLimit
+from draftstore_identity.service import KeyService, ServiceTokenService, TenantService, VerifyService
+from draftstore_identity.store import IdentityStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The singletons of a process."""
+
+    access: Access
+    store: IdentityStore
+    admin_limit: AdminLimit
+    verify: VerifyService
+    service_tokens: ServiceTokenService
+    keys: KeyService
+    tenants: TenantService
+
+
+def context_of(request: Request) -> Context:
+    """The context of the application that serves this request."""
+    context: Context = request.app.state.context
+    return context

@@ -1,0 +1,169 @@
+"""What a key may do, and what it may give away. Pure rules over what the store read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from draftstore_common.access import ScopeMissing, WrongKeyKind
+from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.api_keys import Network
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID
+from draftstore_common.contracts.identity import Key, KeyCreate, Principal, RateLimit, Scope
+from draftstore_identity.errors import (
+    AdminKeyWithDataPowers,
+    GrantExceedsOwn,
+    IpNotAllowed,
+    KeyDisabled,
+    KeyExpired,
+    KeyExpiryPast,
+    KeyRevoked,
+    KeyScopesMissing,
+    TenantSuspended,
+)
+
+BACK_END_SCOPES = frozenset(
+    {
+        Scope.DRAFTS_READ,
+        Scope.DRAFTS_WRITE,
+        Scope.DRAFTS_CONFIRM,
+        Scope.OBJECTS_READ,
+        Scope.OBJECTS_WRITE,
+        Scope.OBJECTS_DELETE,
+        Scope.BUCKETS_ADMIN,
+    }
+)
+"""What a back end needs to upload, confirm and serve files: all that touches data, nothing that touches keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key as one statement saw it: with its tenant, PostgreSQL's clock, and how many changes that includes."""
+
+    key: Key
+    tenant_status: Literal["active", "suspended"]
+    now: datetime
+    sequence: int
+
+
+def check_living(credential: Credential) -> None:
+    """Raise the refusal that fits unless the key opens something now. What lasts longest is named first."""
+    key = credential.key
+    if key.revoked_at is not None:
+        raise KeyRevoked
+    if key.expires_at is not None and key.expires_at <= credential.now:
+        raise KeyExpired
+    if not key.enabled:
+        raise KeyDisabled
+    if credential.tenant_status != "active":
+        raise TenantSuspended
+
+
+def check_address(key: Key, client_ip: str | None) -> None:
+    """Raise `IpNotAllowed` unless the key may be used from there."""
+    if not api_keys.allows(key.cidrs, client_ip):
+        raise IpNotAllowed
+
+
+def principal_of(key: Key) -> Principal:
+    """Who calls with this key."""
+    return Principal(
+        tenant_id=key.tenant_id,
+        key_id=key.id,
+        kind=key.kind,
+        scopes=frozenset(key.scopes),
+        name_prefixes=tuple(key.name_prefixes),
+    )
+
+
+def check_administers_keys(actor: Key) -> None:
+    """Raise `ScopeMissing` unless the key may issue and revoke keys."""
+    if actor.kind == "data" and Scope.KEYS_ADMIN not in actor.scopes:
+        raise ScopeMissing(f"This key lacks the scope {Scope.KEYS_ADMIN}. Use an admin key, or a key that has it.")
+
+
+def check_administers_tenants(actor: Key) -> None:
+    """Raise `WrongKeyKind` unless this is an admin key."""
+    if actor.kind != "admin":
+        raise WrongKeyKind("Tenants are the business of admin keys. Use an admin key.")
+
+
+def sees(actor: Key, key: Key) -> bool:
+    """Whether one key may know of another: an admin key of all, a data key of the data keys of its tenant."""
+    return actor.kind == "admin" or (key.kind == "data" and key.tenant_id == actor.tenant_id)
+
+
+def target_tenant(actor: Key, wanted: KeyCreate) -> UUID:
+    """The tenant a new key is for. Whether the actor may name it is for `sees_tenant` to say."""
+    return wanted.tenant_id or (DEFAULT_TENANT_ID if wanted.kind == "admin" else actor.tenant_id)
+
+
+def sees_tenant(actor: Key, tenant_id: UUID) -> bool:
+    """Whether a key may know of a tenant: an admin key of all, a data key of its own."""
+    return actor.kind == "admin" or tenant_id == actor.tenant_id
+
+
+def check_shape(wanted: KeyCreate, now: datetime) -> None:
+    """Raise unless such a key makes sense, whoever asks."""
+    if wanted.kind == "admin" and _has_data_powers(wanted):
+        raise AdminKeyWithDataPowers
+    if wanted.kind == "data" and not wanted.scopes:
+        raise KeyScopesMissing
+    if wanted.expires_at is not None and wanted.expires_at <= now:
+        raise KeyExpiryPast
+
+
+def _has_data_powers(wanted: KeyCreate) -> bool:
+    foreign = wanted.tenant_id not in {None, DEFAULT_TENANT_ID}
+    return bool(wanted.scopes or wanted.name_prefixes) or foreign or wanted.environment != "live"
+
+
+def check_grant(actor: Key, wanted: KeyCreate) -> None:
+    """Raise unless the actor may issue this key: an admin key any, a data key one of at most its own powers.
+
+    Every limit of a data key binds the keys it issues: what was left out counts as unlimited, and is refused where
+    the actor itself is limited. Otherwise a leaked key could outlive or outgrow itself through a child.
+    """
+    if actor.kind == "admin":
+        return
+    if wanted.kind == "admin":
+        raise WrongKeyKind("Only an admin key issues admin keys.")
+    within = {
+        "scopes": wanted.scopes <= frozenset(actor.scopes),
+        "name_prefixes": _prefixes_within(wanted.name_prefixes, actor.name_prefixes),
+        "cidrs": _networks_within(wanted.cidrs, actor.cidrs),
+        "expires_at": _expiry_within(wanted.expires_at, actor.expires_at),
+        "rate_limits": _limits_within(wanted.rate_limits, actor.rate_limits),
+    }
+    for field, fits in within.items():
+        if not fits:
+            raise GrantExceedsOwn(field)
+
+
+def _prefixes_within(wanted: Sequence[str], own: Sequence[str]) -> bool:
+    return not own or (bool(wanted) and all(prefix.startswith(tuple(own)) for prefix in wanted))
+
+
+def _networks_within(wanted: Sequence[Network], own: Sequence[Network]) -> bool:
+    return not own or (bool(wanted) and all(any(_inside(net, outer) for outer in own) for net in wanted))
+
+
+def _inside(network: Network, outer: Network) -> bool:
+    return network.version == outer.version and network.subnet_of(outer)  # type: ignore[arg-type]  # same version
+
+
+def _expiry_within(wanted: datetime | None, own: datetime | None) -> bool:
+    return own is None or (wanted is not None and wanted <= own)
+
+
+def _limits_within(wanted: list[RateLimit] | None, own: list[RateLimit] | None) -> bool:
+    if own is None:  # the gateway's default, whose figures are not known here: only the same is surely no more
+        return wanted is None
+    if not own:
+        return True
+    return bool(wanted) and all(any(_implies(limit, outer) for limit in wanted or ()) for outer in own)
+
+
+def _implies(limit: RateLimit, outer: RateLimit) -> bool:
+    return limit.amount <= outer.amount and limit.seconds >= outer.seconds

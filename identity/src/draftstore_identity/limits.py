@@ -1,0 +1,64 @@
+"""How often one key may use the administrative routes, kept by slowapi.
+
+All these routes share one count per key (by slowapi's default each path would have its own, a way around it). Checks
+run in a worker thread: the storages are synchronous. With `REDIS_URL` the instances share the counts; while Redis
+is away each counts for itself, and nothing passes uncounted.
+"""
+
+import math
+import time
+from threading import Lock
+from typing import Any
+
+from fastapi import Request
+from pydantic import SecretStr
+from slowapi import Limiter
+from slowapi.errors import RateLimitExceeded
+
+from draftstore_identity.errors import TooManyRequests
+
+REDIS_TIMEOUT = 0.5
+"""Seconds."""
+
+
+def _key_id(request: Request) -> str:
+    return str(request.state.principal.key_id)
+
+
+def _charged(request: Request) -> None:
+    """What slowapi wraps: by the time this runs, the request has been counted."""
+
+
+class AdminLimit:
+    """At most so many administrative requests a minute per key."""
+
+    def __init__(self, per_minute: int, redis_url: SecretStr | None) -> None:
+        self._limiter = Limiter(
+            key_func=_key_id,
+            storage_uri=redis_url.get_secret_value() if redis_url else "memory://",
+            storage_options=_options(redis_url),
+            strategy="moving-window",
+            key_prefix="draftstore-identity",
+            in_memory_fallback_enabled=True,
+        )
+        self._one_at_a_time = Lock()
+        self._charge = self._limiter.shared_limit(f"{per_minute}/minute", scope="admin")(_charged)
+
+    def charge(self, request: Request) -> None:
+        """Count a request of the principal in `request.state`; raises `TooManyRequests`. Blocks: call in a thread."""
+        # One at a time: slowapi notes a lost storage in a plain flag, and a second thread that fails while the first
+        # sets it is neither counted in memory nor refused.
+        with self._one_at_a_time:
+            try:
+                self._charge(request=request)
+            except RateLimitExceeded as error:
+                raise TooManyRequests(retry_after=self._retry_after(request)) from error
+
+    def _retry_after(self, request: Request) -> int:
+        limit, identifiers = request.state.view_rate_limit
+        free_at = self._limiter.limiter.get_window_stats(limit, *identifiers).reset_time
+        return max(1, math.ceil(free_at - time.time()))
+
+
+def _options(redis_url: SecretStr | None) -> dict[str, Any]:
+    return {"socket_connect_timeout": REDIS_TIMEOUT, "socket_timeout": REDIS_TIMEOUT} if redis_url else {}

@@ -1,0 +1,24 @@
+"""From a secret to what is kept of it."""
+
+import hashlib
+from uuid import UUID
+
+from draftstore_common.contracts import api_keys
+from draftstore_common.kit.ids import uuid7
+from draftstore_identity.store import NewKeyRow
+
+
+def digest(secret: str) -> bytes:
+    """SHA-256. A slow hash would add nothing: 190 random bits cannot be tried out."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def new_key_row(secret: str, tenant_id: UUID) -> NewKeyRow:
+    """The stored part of a key just made, under a fresh id."""
+    return NewKeyRow(
+        id=uuid7(),
+        tenant_id=tenant_id,
+        hash=digest(secret),
+        prefix=api_keys.prefix(secret),
+        last4=api_keys.last4(secret),
+    )

@@ -1,0 +1,95 @@
+"""The schema `identity`, for statements, migrations and the check that they agree."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
+
+SCHEMA = "identity"
+MIGRATION_LOCK = 0x6964656D
+"""Key of the advisory lock that lets one process migrate."""
+
+CHANGE_LOCK = 0x69646568
+"""Key of the advisory lock that puts changes in one order: the order of their commits."""
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False, server_default="active"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("status IN ('active', 'suspended')", name="status"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, ForeignKey(tenants.c.id), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hash_alg", Text, nullable=False, server_default="sha256"),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("last4", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("rate_limits", JSONB(none_as_null=True)),
+    Column("cidrs", ARRAY(CIDR), nullable=False),
+    Column("name_prefixes", ARRAY(Text), nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+    CheckConstraint("kind IN ('data', 'admin')", name="kind"),
+    CheckConstraint("kind = 'data' OR cardinality(scopes) = 0", name="admin_scopes"),
+    CheckConstraint("hash_alg = 'sha256' AND octet_length(hash) = 32", name="hash"),
+    Index("keys_tenant_id_id_idx", "tenant_id", "id"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject", Text, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("subject IN ('key', 'tenant')", name="subject"),
+    comment="What changed, in commit order. Whoever trims it keeps the newest row, which holds the number.",
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("public_jwk", JSONB, nullable=False),
+    Column("private_pem", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("active_at", DateTime(timezone=True), nullable=False),
+    Column("retire_at", DateTime(timezone=True)),
+)

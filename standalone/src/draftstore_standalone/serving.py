@@ -1,0 +1,55 @@
+"""Applications on ports, inside an event loop that is ours."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from draftstore_common.kit.serve import server_config
+
+DRAIN_SECONDS = 1
+"""What requests under way get at a stop: everything has to be down within five seconds."""
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to standalone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port now, to be served later; raises `OSError` if it is taken."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve on the listener until the block ends, then drain. A failed start raises what the application raised."""
+    server = _Server(server_config(app, host="", port=0, grace=DRAIN_SECONDS))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _started(server, task)
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def _started(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    while not server.started:
+        if task.done():
+            raise RuntimeError("the server did not start; the log says why")
+        await asyncio.sleep(0.01)  # uvicorn tells of its start by an attribute only

@@ -1,0 +1,1 @@
+"""What storage-service asks of an object store, and the drivers that do it."""

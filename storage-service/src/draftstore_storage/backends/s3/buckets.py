@@ -1,0 +1,84 @@
+"""Buckets through boto3."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from draftstore_common.contracts.base import BucketRole
+from draftstore_storage.backends.calls import Calls
+from draftstore_storage.backends.protocols import ListedObject
+from draftstore_storage.domain import CORS_METHODS, Buckets
+from draftstore_storage.errors import AlreadyExists, NotFound, Refused
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+
+class S3Buckets:
+    """`BucketBackend` on boto3."""
+
+    def __init__(self, calls: "Calls[S3Client]", buckets: Buckets, *, region: str) -> None:
+        self._calls = calls
+        self._buckets = buckets
+        self._region = region
+
+    async def probe(self, role: BucketRole) -> datetime:
+        bucket = self._buckets.name(role)
+        answer = await self._calls.run(role, None, lambda s3: s3.head_bucket(Bucket=bucket))
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+    async def create(self, role: BucketRole) -> None:
+        request: dict[str, Any] = {"Bucket": self._buckets.name(role)}
+        if self._region != "us-east-1":  # the one region S3 does not take as a constraint
+            request["CreateBucketConfiguration"] = {"LocationConstraint": self._region}
+        try:
+            await self._calls.run(role, None, lambda s3: s3.create_bucket(**request))
+        except AlreadyExists:
+            return
+
+    async def hazards(self, role: BucketRole) -> list[str]:
+        bucket = self._buckets.name(role)
+        versioning = await self._setting(role, lambda s3: s3.get_bucket_versioning(Bucket=bucket))
+        replication = await self._setting(role, lambda s3: s3.get_bucket_replication(Bucket=bucket))
+        lock = await self._setting(role, lambda s3: s3.get_object_lock_configuration(Bucket=bucket))
+        found = {
+            "versioning": versioning.get("Status") == "Enabled",
+            "replication": bool(replication.get("ReplicationConfiguration")),
+            "object lock": lock.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled",
+        }
+        return [name for name, present in found.items() if present]
+
+    async def allow_origins(self, role: BucketRole, origins: Sequence[str]) -> bool:
+        rule: Any = {
+            "AllowedOrigins": list(origins),
+            "AllowedMethods": list(CORS_METHODS),
+            "AllowedHeaders": ["*"],
+            "ExposeHeaders": ["ETag"],
+            "MaxAgeSeconds": 3600,
+        }
+        bucket = self._buckets.name(role)
+        try:
+            await self._calls.run(
+                role, None, lambda s3: s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+            )
+        except Refused:
+            return False
+        return True
+
+    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> list[ListedObject]:
+        bucket = self._buckets.name(role)
+        page = await self._calls.run(
+            role, None, lambda s3: s3.list_objects_v2(Bucket=bucket, StartAfter=after, MaxKeys=limit)
+        )
+        return [
+            ListedObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
+            for entry in page.get("Contents", [])
+        ]
+
+    async def _setting(self, role: BucketRole, call: "Callable[[S3Client], Any]") -> dict[str, Any]:
+        """A setting of the bucket; empty where it is not set or the store has no such thing."""
+        try:
+            return dict(await self._calls.run(role, None, call))
+        except (NotFound, Refused):
+            return {}

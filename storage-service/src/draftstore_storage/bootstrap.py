@@ -1,0 +1,74 @@
+"""Making the buckets ready, and refusing to start on buckets that would break a promise."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from draftstore_common.contracts.base import BucketRole
+from draftstore_common.kit.context import set_timeout
+from draftstore_common.kit.errors import CannotStart, chain
+from draftstore_storage.backends.protocols import BucketBackend
+from draftstore_storage.errors import BucketNotFound, Denied, StoreError, Unavailable
+
+log = logging.getLogger(__name__)
+
+ROLES: tuple[BucketRole, BucketRole] = ("draft", "main")
+
+STORE_START_TIMEOUT = 60.0
+"""Seconds that a store started at the same time gets to answer."""
+
+
+async def prepare_buckets(buckets: BucketBackend, *, origins: Sequence[str], patience: float) -> None:
+    """Both buckets exist afterwards, nothing deleted from the draft bucket stays, and browsers may use it.
+
+    Waits up to `patience` seconds for the store. Raises `CannotStart` if it does not answer by then, refuses our
+    credentials, or if the draft bucket has versioning, replication or object lock.
+    """
+    try:
+        await _wait_for_store(buckets, patience)
+        set_timeout(patience)
+        for role in ROLES:
+            await _ensure(buckets, role)
+    except StoreError as error:
+        raise CannotStart(f"the object store cannot be used: {error.detail} ({error})") from error
+    await _refuse_hazards(buckets)
+    if not await buckets.allow_origins("draft", origins):
+        text = "the store has no CORS settings per bucket: allow browsers in the store's own settings"
+        log.warning(text, extra={"origins": list(origins)})
+
+
+async def _wait_for_store(buckets: BucketBackend, patience: float) -> None:
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + patience
+    while True:
+        set_timeout(max(0.0, give_up_at - loop.time()))
+        try:
+            await buckets.probe("main")
+        except BucketNotFound:
+            return
+        except Unavailable as error:
+            if loop.time() >= give_up_at:
+                raise
+            log.warning("waiting for the store", extra={"causes": chain(error)})
+        else:
+            return
+
+
+async def _ensure(buckets: BucketBackend, role: BucketRole) -> None:
+    try:
+        await buckets.probe(role)
+    except BucketNotFound:
+        await buckets.create(role)
+        await buckets.probe(role)  # made by somebody else, it may be one we have no right to
+        log.info("bucket created", extra={"role": role})
+
+
+async def _refuse_hazards(buckets: BucketBackend) -> None:
+    try:
+        hazards = await buckets.hazards("draft")
+    except Denied:
+        log.warning("not allowed to see whether the draft bucket has versioning, replication or object lock")
+        return
+    if hazards:
+        text = f"the draft bucket has {', '.join(hazards)}, so what is deleted from it would stay; use one without"
+        raise CannotStart(text)

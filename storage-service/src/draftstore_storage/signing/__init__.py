@@ -1,0 +1,1 @@
+"""Signatures of AWS Signature Version 4 for S3, made here: no SDK, no network, no disk."""

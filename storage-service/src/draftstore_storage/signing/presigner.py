@@ -1,0 +1,151 @@
+"""Presigned URLs and forms: the hottest code of the service, and no SDK in it.
+
+What is declared is signed, so the store enforces it: a PUT of another length, type or checksum is refused
+before a byte is stored.
+"""
+
+import json
+from base64 import b64encode
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from draftstore_common.contracts import storage as wire
+from draftstore_common.contracts.base import BucketRole
+from draftstore_common.kit.clock import Clock, utc_now
+from draftstore_storage.domain import Buckets, base64_sha256
+from draftstore_storage.signing.addresses import Address, address
+from draftstore_storage.signing.credentials import CredentialSource
+from draftstore_storage.signing.sigv4 import ALGORITHM, Stamp, Stamps, encode
+
+_NOTHING: dict[str, str] = {}
+
+CREATED = "201"
+"""What the store answers to an accepted form: with 201 it also says the ETag, which a browser can then read."""
+
+
+class Presigner:
+    """Signs requests for the public endpoint. The same input at the same second gives the same answer."""
+
+    def __init__(
+        self,
+        credentials: CredentialSource,
+        buckets: Buckets,
+        *,
+        region: str,
+        endpoint: str,
+        virtual_hosts: bool,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._credentials = credentials
+        self._stamps = Stamps(region)
+        self._clock = clock
+        self._buckets = buckets
+        self._addresses: dict[BucketRole, Address] = {
+            "main": address(endpoint, buckets.main, virtual_hosts=virtual_hosts),
+            "draft": address(endpoint, buckets.draft, virtual_hosts=virtual_hosts),
+        }
+
+    async def put(self, request: wire.PresignPut) -> wire.SignedRequest:
+        """A URL for one PUT into the draft bucket, bound to every header in the answer's `headers`."""
+        headers = _declared(request.size, request.checksum_sha256, request.content_type)
+        return await self._url("PUT", "draft", request.key, request.expires_in, headers=headers)
+
+    async def part(self, request: wire.PresignPart) -> wire.SignedRequest:
+        """A URL for one part of a multipart upload."""
+        headers = _declared(request.size, request.checksum_sha256)
+        query = {"partNumber": str(request.part_number), "uploadId": request.upload_id}
+        return await self._url("PUT", "draft", request.key, request.expires_in, query=query, headers=headers)
+
+    async def get(self, request: wire.PresignGet) -> wire.SignedRequest:
+        """A URL that reads one object, with the type and disposition it is to be served with."""
+        answer = {
+            "response-content-disposition": request.content_disposition,
+            "response-content-type": request.content_type,
+        }
+        query = {name: value for name, value in answer.items() if value is not None}
+        return await self._url("GET", request.role, request.key, request.expires_in, query=query)
+
+    async def form(self, request: wire.PresignForm) -> wire.SignedRequest:
+        """A form for this key of the draft bucket, these sizes, this type or family of types, and no other field."""
+        stamp = await self._stamp()
+        expires_at = _expires_at(stamp, request.expires_in)
+        fields = _form_fields(request, stamp)
+        policy = b64encode(json.dumps(self._policy(request, fields, expires_at)).encode()).decode()
+        return wire.SignedRequest(
+            method="POST",
+            url=self._addresses["draft"].form_url,
+            fields={**fields, "policy": policy, "x-amz-signature": stamp.key.sign(policy)},
+            expires_at=expires_at,
+        )
+
+    def _policy(self, request: wire.PresignForm, fields: dict[str, str], expires_at: datetime) -> dict[str, Any]:
+        conditions: list[Any] = [
+            {"bucket": self._buckets.draft},
+            ["content-length-range", request.min_size, request.max_size],
+            *({name: value} for name, value in fields.items()),
+        ]
+        if request.content_type is None:
+            conditions.append(["starts-with", "$Content-Type", request.content_type_prefix or ""])
+        return {"expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "conditions": conditions}
+
+    async def _url(
+        self,
+        method: Literal["GET", "PUT"],
+        role: BucketRole,
+        key: str,
+        lifetime: int,
+        *,
+        query: dict[str, str] = _NOTHING,
+        headers: dict[str, str] = _NOTHING,
+    ) -> wire.SignedRequest:
+        stamp = await self._stamp()
+        expires_at = _expires_at(stamp, lifetime)
+        where = self._addresses[role]
+        path = where.path(key)
+        lines = {"host": where.host, **{name.lower(): " ".join(headers[name].split()) for name in headers}}
+        names = sorted(lines)
+        canonical_query = _query(stamp, int((expires_at - stamp.now).total_seconds()), names, query)
+        signed_lines = "".join(f"{name}:{lines[name]}\n" for name in names)
+        request = f"{method}\n{path}\n{canonical_query}\n{signed_lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
+        url = f"{where.origin}{path}?{canonical_query}&X-Amz-Signature={stamp.sign_request(request)}"
+        return wire.SignedRequest(method=method, url=url, headers=headers, expires_at=expires_at)
+
+    async def _stamp(self) -> Stamp:
+        return self._stamps.at(self._clock(), await self._credentials.current())
+
+
+def _expires_at(stamp: Stamp, lifetime: int) -> datetime:
+    """The end of a signature: after `lifetime` seconds, or with the credentials that made it."""
+    wanted = stamp.now + timedelta(seconds=lifetime)
+    limit = stamp.credentials.expires_at
+    return wanted if limit is None else min(wanted, limit.replace(microsecond=0))
+
+
+def _query(stamp: Stamp, lifetime: int, names: list[str], query: dict[str, str]) -> str:
+    """The canonical query string: sorted by name. Ours begin with a capital X, and so before all others."""
+    token = stamp.credentials.session_token
+    security = f"&X-Amz-Security-Token={encode(token)}" if token else ""
+    others = "".join(f"&{name}={encode(query[name])}" for name in sorted(query))
+    return f"{stamp.query}&X-Amz-Expires={lifetime}{security}&X-Amz-SignedHeaders={'%3B'.join(names)}{others}"
+
+
+def _form_fields(request: wire.PresignForm, stamp: Stamp) -> dict[str, str]:
+    fields = {
+        "key": request.key,
+        "Content-Type": request.content_type,
+        "success_action_status": CREATED,
+        "x-amz-algorithm": ALGORITHM,
+        "x-amz-credential": stamp.key.credential,
+        "x-amz-date": stamp.timestamp,
+        "x-amz-security-token": stamp.credentials.session_token,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _declared(size: int | None, checksum_sha256: str | None, content_type: str | None = None) -> dict[str, str]:
+    headers = {
+        "Content-Length": None if size is None else str(size),
+        "Content-Type": content_type,
+        "x-amz-checksum-sha256": None if checksum_sha256 is None else base64_sha256(checksum_sha256),
+    }
+    return {name: value for name, value in headers.items() if value is not None}

@@ -1,0 +1,124 @@
+"""Limits are exact however many requests race, and paid by whom they are meant for."""
+
+import asyncio
+import re
+from collections import Counter
+
+import httpx
+import pytest
+
+from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.identity import RateLimit, Scope
+from draftstore_gateway import limits
+from support.ports import free_port
+from support.redis import running_redis
+from support.running_gateway import Running, bearer, running_gateway
+
+# A day, so that no test ever runs across the end of a window.
+HUNDRED = "100/day"
+
+
+async def _storm(gateway: Running, count: int, headers: dict[str, str], path: str = "/api/v1/drafts") -> Counter[int]:
+    answers = await asyncio.gather(*(gateway.client.get(path, headers=headers) for _ in range(count)))
+    return Counter(answer.status_code for answer in answers)
+
+
+async def test_a_key_gets_exactly_its_limit_under_concurrency() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_key=HUNDRED) as gateway:
+        statuses = await _storm(gateway, 400, gateway.headers(Scope.DRAFTS_READ))
+    assert statuses == {200: 100, 429: 300}
+    assert len(gateway.service.seen) == 100
+
+
+async def test_an_address_gets_exactly_its_limit_of_refusals_under_concurrency() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_ip=HUNDRED) as gateway:
+        statuses = await _storm(gateway, 400, {})
+    assert statuses == {401: 100, 429: 300}
+
+
+async def test_three_gateways_on_one_redis_admit_exactly_the_limit(redis_url: str) -> None:
+    settings = {"in_process": True, "rate_limit_per_key": HUNDRED, "redis_url": redis_url}
+    async with running_gateway(**settings) as first:
+        shared = settings | {"identity": first.identity}
+        async with running_gateway(**shared) as second, running_gateway(**shared) as third:
+            key = first.headers(Scope.DRAFTS_READ)
+            counts = await asyncio.gather(*(_storm(gateway, 134, key) for gateway in (first, second, third)))
+    assert sum(counts, Counter()) == {200: 100, 429: 302}
+
+
+async def test_a_lost_redis_is_replaced_by_a_local_limit_and_taken_up_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOST_PAUSE", 0.0)
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    async with running_gateway(in_process=True, rate_limit_per_key="10/day", redis_url=url) as gateway:
+        key = gateway.headers(Scope.DRAFTS_READ)
+        with running_redis(port):
+            assert await _storm(gateway, 5, key) == {200: 5}
+        assert await _storm(gateway, 30, key) == {200: 10, 429: 20}
+        with running_redis(port):
+            assert await _storm(gateway, 30, key) == {200: 10, 429: 20}
+    messages = [record.message for record in caplog.records if "rate limit store" in record.message]
+    assert messages == ["rate limit store lost, each gateway counts alone", "rate limit store is back"]
+
+
+async def test_a_good_key_passes_from_an_address_that_is_over_its_limit() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_ip="10/day") as gateway:
+        await _storm(gateway, 11, {})
+        assert (await gateway.client.get("/api/v1/drafts")).status_code == 429
+        answer = await gateway.client.get("/api/v1/drafts", headers=gateway.headers(Scope.DRAFTS_READ))
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/api/v1/drafts", {}),
+        ("/api/v1/drafts", {"authorization": "Bearer nonsense"}),
+        ("/api/v1/drafts", {"authorization": f"Bearer {api_keys.make('live')}"}),
+        ("/nowhere", {}),
+        ("/api/v1/upload-url", {}),
+    ],
+    ids=["no key", "malformed key", "unknown key", "unknown route", "wrong method"],
+)
+async def test_what_is_refused_is_charged_to_the_address(path: str, headers: dict[str, str]) -> None:
+    async with running_gateway(in_process=True, rate_limit_per_ip="3/day") as gateway:
+        statuses = [(await gateway.client.get(path, headers=headers)).status_code for _ in range(5)]
+    assert 429 not in statuses[:3]
+    assert statuses[3:] == [429, 429]
+
+
+async def test_a_404_of_the_service_is_charged_to_the_key_alone() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_ip="1/day") as gateway:
+        key = gateway.headers(Scope.DRAFTS_READ)
+        for _ in range(5):
+            answer = await gateway.client.get("/api/v1/drafts", headers=key)
+            assert answer.headers["ratelimit-policy"].startswith('"key-')
+        assert (await gateway.client.get("/api/v1/drafts")).status_code == 401
+
+
+async def test_a_keys_own_windows_replace_the_default() -> None:
+    own = [RateLimit(amount=50, seconds=86_400), RateLimit(amount=3, seconds=3_600)]
+    async with running_gateway(in_process=True, rate_limit_per_key="1/day") as gateway:
+        key = bearer(gateway.identity.issue(Scope.DRAFTS_READ, rate_limits=own))
+        assert (await _storm(gateway, 10, key)) == {200: 3, 429: 7}
+
+
+async def test_a_key_without_limits_is_not_counted() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_key="1/day") as gateway:
+        key = bearer(gateway.identity.issue(Scope.DRAFTS_READ, rate_limits=[]))
+        answer = await gateway.client.get("/api/v1/drafts", headers=key)
+        assert "ratelimit" not in answer.headers
+        assert (await _storm(gateway, 20, key)) == {200: 20}
+
+
+async def test_answers_say_where_the_caller_stands() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_key="2/day;50/hour") as gateway:
+        key = gateway.headers(Scope.DRAFTS_READ)
+        answers: list[httpx.Response] = [await gateway.client.get("/api/v1/drafts", headers=key) for _ in range(3)]
+    assert answers[0].headers["ratelimit-policy"] == '"key-3600s";q=50;w=3600, "key-86400s";q=2;w=86400'
+    assert re.fullmatch(r'"key-3600s";r=49;t=\d+, "key-86400s";r=1;t=\d+', answers[0].headers["ratelimit"])
+    assert answers[2].status_code == 429
+    assert answers[2].json()["code"] == "rate_limited"
+    assert 0 < int(answers[2].headers["retry-after"]) <= 86_400

@@ -1,0 +1,245 @@
+"""What stands around the gateway in its tests: a small identity that signs real tokens, and a service that echoes."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from draftstore_common.access import principal_claims
+from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID
+from draftstore_common.contracts.identity import (
+    PRINCIPAL_TOKEN,
+    SERVICE_TOKEN,
+    Audience,
+    KeyKind,
+    Principal,
+    RateLimit,
+    Scope,
+    ServiceToken,
+    ServiceTokenRequest,
+    Verdict,
+    VerifyRequest,
+)
+from draftstore_common.kit.app import ProblemResponse
+from draftstore_common.kit.errors import Unauthorized
+from draftstore_common.kit.ids import uuid7
+from draftstore_common.kit.tokens import ALGORITHM, ISSUER
+
+SERVICE_KEY = "the-gateways-own-key"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """An API key this identity knows."""
+
+    secret: str
+    principal: Principal
+    rate_limits: list[RateLimit] | None = None
+    cidrs: list[IPv4Network | IPv6Network] = field(default_factory=list)
+
+
+class SmallIdentity:
+    """An identity with its keys in memory. Counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.verifications = 0
+        self.service_key = SERVICE_KEY
+        self.hold: asyncio.Event | None = None
+        self._keys: dict[str, KnownKey] = {}
+        self._signing_key = ec.generate_private_key(ec.SECP256R1())
+        self.app = Starlette(
+            routes=[
+                Route("/internal/service-token", self._service_token, methods=["POST"]),
+                Route("/internal/verify", self._verify, methods=["POST"]),
+                Route("/.well-known/jwks.json", self._jwks),
+            ]
+        )
+
+    def issue(
+        self,
+        *scopes: Scope,
+        kind: KeyKind = "data",
+        rate_limits: list[RateLimit] | None = None,
+        cidrs: list[IPv4Network | IPv6Network] | None = None,
+    ) -> KnownKey:
+        """A new key of the default tenant."""
+        principal = Principal(tenant_id=DEFAULT_TENANT_ID, key_id=uuid7(), kind=kind, scopes=frozenset(scopes))
+        secret = api_keys.make("admin" if kind == "admin" else "live")
+        self._keys[secret] = KnownKey(secret, principal, rate_limits, cidrs or [])
+        return self._keys[secret]
+
+    def revoke(self, key: KnownKey) -> None:
+        """Forget a key."""
+        del self._keys[key.secret]
+
+    async def _service_token(self, request: Request) -> Response:
+        if request.headers["authorization"] != f"Bearer {self.service_key}":
+            return ProblemResponse(Unauthorized(code="service_key_refused"))
+        audience = ServiceTokenRequest.model_validate_json(await request.body()).audience
+        token = self._sign(SERVICE_TOKEN, audience, {"sub": "gateway"}, seconds=300)
+        answer = ServiceToken(token=token, expires_at=datetime.now(UTC) + timedelta(seconds=300))
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    async def _verify(self, request: Request) -> Response:
+        asked = VerifyRequest.model_validate_json(await request.body())
+        self.verifications += 1
+        if self.hold is not None:
+            await self.hold.wait()
+        key = self._keys.get(asked.secret)
+        if key is None:
+            return ProblemResponse(Unauthorized("This API key does not exist here.", code="api_key_unknown"))
+        return Response(self._verdict(key, asked.audience).model_dump_json(), media_type="application/json")
+
+    def _verdict(self, key: KnownKey, audience: Audience) -> Verdict:
+        return Verdict(
+            principal=key.principal,
+            token=self._sign(PRINCIPAL_TOKEN, audience, principal_claims(key.principal), seconds=60),
+            token_expires_at=datetime.now(UTC) + timedelta(seconds=60),
+            rate_limits=key.rate_limits,
+            cidrs=key.cidrs,
+            sequence=1,
+        )
+
+    def _sign(self, kind: str, audience: Audience, claims: dict[str, Any], *, seconds: int) -> str:
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": audience, "iat": now, "exp": now + seconds, "jti": str(uuid7()), **claims}
+        return jwt.encode(claims, self._signing_key, ALGORITHM, headers={"typ": kind, "kid": "1"})
+
+    async def _jwks(self, _: Request) -> Response:
+        key = ECAlgorithm.to_jwk(self._signing_key.public_key(), as_dict=True)
+        return JSONResponse({"keys": [{**key, "kid": "1", "alg": ALGORITHM, "use": "sig"}]})
+
+
+@dataclass
+class Seen:
+    """A request as the service saw it."""
+
+    method: str
+    raw_path: bytes
+    query: bytes
+    headers: list[tuple[str, str]]
+    body_bytes: int = 0
+    body_sha256: str = ""
+
+    def header(self, name: str) -> str | None:
+        """The only value of a header, or None."""
+        values = [value for other, value in self.headers if other == name]
+        assert len(values) <= 1
+        return values[0] if values else None
+
+
+class EchoService:
+    """A service that tells what reached it, and behaves as the end of the path asks.
+
+    `stream-<n>` answers n MiB, `endless` never stops, `silent` never begins, `crash` fails, `break` fails in the
+    middle, `early` answers without reading the body, `spoof` answers with headers that are not its to send.
+    """
+
+    CHUNK = b"\x5a" * 65536
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self.seen: list[Seen] = []
+        self.begun = asyncio.Event()
+        self.client_left = asyncio.Event()
+        """Set when a request that waits for its client to leave is told so, or stopped."""
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        seen = Seen(scope["method"], scope["raw_path"], scope["query_string"], headers)
+        self.seen.append(seen)
+        self.begun.set()
+        name = scope["raw_path"].decode().rsplit("/", 1)[-1]
+        await self._behave(name, seen, scope, receive, send)
+
+    async def _behave(self, name: str, seen: Seen, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        match name.partition("-")[0]:
+            case "stream":
+                await self._stream(int(name.partition("-")[2]) * 16, scope, receive, send)
+            case "endless":
+                await self._endless(receive, send)
+            case "silent":
+                await self._until_client_leaves(receive)
+            case "crash":
+                raise RuntimeError("as asked")
+            case "break":
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
+                await send({"type": "http.response.body", "body": b"some", "more_body": True})
+                raise RuntimeError("as asked")
+            case "early":
+                await Response("early", 409)(scope, receive, send)
+            case "spoof":
+                await Response("", 200, headers=SPOOFED)(scope, receive, send)
+            case _:
+                await self._echo(seen, scope, receive, send)
+
+    async def _echo(self, seen: Seen, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        digest = hashlib.sha256()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.client_left.set()
+                return
+            digest.update(message.get("body", b""))
+            seen.body_bytes += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        seen.body_sha256 = digest.hexdigest()
+        answer = {"path": scope["path"], "raw_path": seen.raw_path.decode(), "bytes": seen.body_bytes}
+        await Response(json.dumps(answer), 200, media_type="application/json")(scope, receive, send)
+
+    async def _stream(self, chunks: int, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            for _ in range(chunks):
+                yield self.CHUNK
+
+        headers = {"content-length": str(chunks * len(self.CHUNK))}
+        await StreamingResponse(body(), headers=headers)(scope, receive, send)
+
+    async def _endless(self, receive: Receive, send: Send) -> None:
+        leaving = asyncio.create_task(self._until_client_leaves(receive))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not leaving.done():
+            await send({"type": "http.response.body", "body": self.CHUNK, "more_body": True})
+            await asyncio.sleep(0)
+
+    async def _until_client_leaves(self, receive: Receive) -> None:
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            self.client_left.set()
+
+
+SPOOFED = {
+    "connection": "keep-alive, x-private",
+    "keep-alive": "timeout=5",
+    "x-private": "for the gateway only",
+    "x-request-id": "not-the-gateways",
+    "ratelimit": "forged",
+    "date": "yesterday",
+    "server": "secret/1.0",
+    "x-public": "kept",
+    "etag": '"kept"',
+}

@@ -1,0 +1,130 @@
+"""What a key may do, and what it may give away."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID
+from draftstore_common.contracts.identity import Key, KeyCreate, Scope
+from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.ids import uuid7
+from draftstore_identity import domain
+from draftstore_identity.domain import Credential
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+
+
+def a_key(**more: Any) -> Key:
+    """A living data key that may issue keys."""
+    values: dict[str, Any] = {
+        "id": uuid7(),
+        "tenant_id": DEFAULT_TENANT_ID,
+        "name": "a key",
+        "kind": "data",
+        "prefix": "ds_live_abcd",
+        "last4": "wxyz",
+        "scopes": ["keys:admin", "drafts:read"],
+        "rate_limits": None,
+        "cidrs": [],
+        "name_prefixes": [],
+        "enabled": True,
+        "created_at": NOW,
+        "expires_at": None,
+        "revoked_at": None,
+        "last_used_at": None,
+    }
+    return Key.model_validate(values | more)
+
+
+def wanted(**more: Any) -> KeyCreate:
+    """What a caller asks for."""
+    return KeyCreate.model_validate({"name": "child", "scopes": ["drafts:read"], **more})
+
+
+def grant_code(actor: Key, ask: KeyCreate) -> str | None:
+    """The code a grant is refused with, and the field it names; None if it is allowed."""
+    try:
+        domain.check_grant(actor, ask)
+    except Problem as problem:
+        return f"{problem.code} {problem.detail.split(':')[0]}"
+    return None
+
+
+def limits(*pairs: tuple[int, int]) -> list[dict[str, int]]:
+    """Rate limits from (amount, seconds)."""
+    return [{"amount": amount, "seconds": seconds} for amount, seconds in pairs]
+
+
+@pytest.mark.parametrize(
+    ("own", "asked"),
+    [
+        ({}, {}),
+        ({}, {"scopes": ["keys:admin", "drafts:read"]}),
+        ({}, {"name_prefixes": ["a/"], "cidrs": ["10.0.0.0/8"], "expires_at": LATER}),
+        ({"name_prefixes": ["a/", "b/"]}, {"name_prefixes": ["a/x/", "b/"]}),
+        ({"cidrs": ["10.0.0.0/8", "2001:db8::/32"]}, {"cidrs": ["10.1.0.0/16", "2001:db8:1::/48"]}),
+        ({"expires_at": LATER}, {"expires_at": LATER}),
+        ({"rate_limits": []}, {"rate_limits": None}),
+        ({"rate_limits": []}, {"rate_limits": limits((9, 1))}),
+        ({"rate_limits": limits((10, 60))}, {"rate_limits": limits((10, 60))}),
+        ({"rate_limits": limits((10, 60))}, {"rate_limits": limits((9, 120), (100, 1))}),
+    ],
+)
+def test_a_data_key_grants_its_own_powers_or_less(own: dict[str, Any], asked: dict[str, Any]) -> None:
+    assert grant_code(a_key(**own), wanted(**asked)) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "field"),
+    [
+        ({}, {"scopes": ["drafts:write"]}, "scopes"),
+        ({"name_prefixes": ["a/"]}, {}, "name_prefixes"),
+        ({"name_prefixes": ["a/"]}, {"name_prefixes": ["a/", "b/"]}, "name_prefixes"),
+        ({"name_prefixes": ["a/"]}, {"name_prefixes": ["a"]}, "name_prefixes"),
+        ({"cidrs": ["10.0.0.0/8"]}, {}, "cidrs"),
+        ({"cidrs": ["10.0.0.0/8"]}, {"cidrs": ["0.0.0.0/0"]}, "cidrs"),
+        ({"cidrs": ["10.0.0.0/8"]}, {"cidrs": ["10.1.0.0/16", "::/0"]}, "cidrs"),
+        ({"expires_at": LATER}, {}, "expires_at"),
+        ({"expires_at": LATER}, {"expires_at": LATER + timedelta(seconds=1)}, "expires_at"),
+        ({}, {"rate_limits": []}, "rate_limits"),
+        ({}, {"rate_limits": limits((1, 60))}, "rate_limits"),
+        ({"rate_limits": limits((10, 60))}, {}, "rate_limits"),
+        ({"rate_limits": limits((10, 60))}, {"rate_limits": []}, "rate_limits"),
+        ({"rate_limits": limits((10, 60))}, {"rate_limits": limits((11, 60))}, "rate_limits"),
+        ({"rate_limits": limits((10, 60))}, {"rate_limits": limits((10, 59))}, "rate_limits"),
+        ({"rate_limits": limits((10, 60), (50, 3600))}, {"rate_limits": limits((10, 60))}, "rate_limits"),
+    ],
+)
+def test_a_data_key_grants_nothing_it_does_not_have(own: dict[str, Any], asked: dict[str, Any], field: str) -> None:
+    assert grant_code(a_key(**own), wanted(**asked)) == f"grant_exceeds_own {field}"
+
+
+def test_an_admin_key_grants_every_scope_although_it_has_none() -> None:
+    admin = a_key(kind="admin", scopes=[], cidrs=["10.0.0.0/8"])
+    assert grant_code(admin, wanted(scopes=list(Scope), rate_limits=[])) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ({"revoked_at": NOW, "expires_at": NOW, "enabled": False}, "api_key_revoked"),
+        ({"expires_at": NOW, "enabled": False}, "api_key_expired"),
+        ({"enabled": False}, "api_key_disabled"),
+        ({}, "tenant_suspended"),
+    ],
+)
+def test_of_several_reasons_the_most_lasting_is_told(state: dict[str, Any], code: str) -> None:
+    with pytest.raises(Problem) as refused:
+        domain.check_living(Credential(a_key(**state), "suspended", NOW, 1))
+    assert refused.value.code == code
+
+
+def test_a_key_lives_until_the_instant_it_expires() -> None:
+    key = a_key(expires_at=NOW + timedelta(milliseconds=1))
+    domain.check_living(Credential(key, "active", NOW, 1))
+
+
+def test_the_first_data_key_may_do_all_with_data_and_nothing_else() -> None:
+    assert frozenset(Scope) - domain.BACK_END_SCOPES == {Scope.KEYS_ADMIN, Scope.AUDIT_READ, Scope.CLEANER_RUN}
