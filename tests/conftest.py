@@ -1,4 +1,4 @@
-"""Real servers for every suite: one PostgreSQL and one SeaweedFS per run, started when first asked for."""
+"""Real servers for every suite: one PostgreSQL and one store per run, started when first asked for."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from draftstore_common.kit.ids import random_base62
-from draftstore_standalone.servers import PostgresServer, SeaweedServer
+from support.servers import Postgres, Store, running_postgres, running_store
 
 
 @pytest.fixture(scope="session")
@@ -18,21 +18,21 @@ def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def postgres(servers_dir: Path) -> AsyncIterator[PostgresServer]:
+async def postgres(servers_dir: Path) -> AsyncIterator[Postgres]:
     """A running PostgreSQL."""
-    async with PostgresServer(servers_dir) as server:
+    async with running_postgres(servers_dir) as server:
         yield server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def store(servers_dir: Path) -> AsyncIterator[SeaweedServer]:
-    """A running SeaweedFS that checks signatures: `endpoint`, `access_key`, `secret_key`."""
-    async with SeaweedServer(servers_dir) as server:
+async def store(servers_dir: Path) -> AsyncIterator[Store]:
+    """A running store that checks signatures: `endpoint`, `access_key`, `secret_key`."""
+    async with running_store(servers_dir) as server:
         yield server
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def postgres_url(postgres: PostgresServer) -> AsyncIterator[str]:
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
     """The URL of an empty database that is dropped after the test."""
     name = f"test_{random_base62(12).lower()}"
     await _execute(postgres.url, f'CREATE DATABASE "{name}"')

@@ -37,6 +37,7 @@ from draftstore_common.contracts.identity import (
     VerifyRequest,
 )
 from draftstore_common.kit.app import ProblemResponse
+from draftstore_common.kit.context import request_id
 from draftstore_common.kit.errors import Unauthorized
 from draftstore_common.kit.ids import uuid7
 from draftstore_common.kit.tokens import ALGORITHM, ISSUER
@@ -60,7 +61,9 @@ class SmallIdentity:
     def __init__(self) -> None:
         self.verifications = 0
         self.service_key = SERVICE_KEY
+        self.asked = asyncio.Event()
         self.hold: asyncio.Event | None = None
+        """What a verification waits for before it answers."""
         self._keys: dict[str, KnownKey] = {}
         self._signing_key = ec.generate_private_key(ec.SECP256R1())
         self.app = Starlette(
@@ -99,6 +102,7 @@ class SmallIdentity:
     async def _verify(self, request: Request) -> Response:
         asked = VerifyRequest.model_validate_json(await request.body())
         self.verifications += 1
+        self.asked.set()
         if self.hold is not None:
             await self.hold.wait()
         key = self._keys.get(asked.secret)
@@ -134,6 +138,8 @@ class Seen:
     raw_path: bytes
     query: bytes
     headers: list[tuple[str, str]]
+    context_id: str
+    """The request id in the context variables it started with."""
     body_bytes: int = 0
     body_sha256: str = ""
 
@@ -167,7 +173,7 @@ class EchoService:
         if scope["type"] == "lifespan":
             return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        seen = Seen(scope["method"], scope["raw_path"], scope["query_string"], headers)
+        seen = Seen(scope["method"], scope["raw_path"], scope["query_string"], headers, request_id.get())
         self.seen.append(seen)
         self.begun.set()
         name = scope["raw_path"].decode().rsplit("/", 1)[-1]

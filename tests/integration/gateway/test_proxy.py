@@ -109,3 +109,9 @@ async def test_a_crash_in_process_is_a_500_that_tells_nothing() -> None:
     assert answer.json()["code"] == "internal_error"
     assert "as asked" not in answer.text
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_service_in_process_starts_with_a_context_of_its_own() -> None:
+    async with running_gateway(in_process=True) as gateway:
+        await gateway.client.get("/api/v1/drafts", headers=gateway.headers(Scope.DRAFTS_READ))
+    assert gateway.service.seen[-1].context_id == "-"

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import Counter
+from typing import Any
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ async def test_an_address_gets_exactly_its_limit_of_refusals_under_concurrency()
 
 
 async def test_three_gateways_on_one_redis_admit_exactly_the_limit(redis_url: str) -> None:
-    settings = {"in_process": True, "rate_limit_per_key": HUNDRED, "redis_url": redis_url}
+    settings: dict[str, Any] = {"in_process": True, "rate_limit_per_key": HUNDRED, "redis_url": redis_url}
     async with running_gateway(**settings) as first:
         shared = settings | {"identity": first.identity}
         async with running_gateway(**shared) as second, running_gateway(**shared) as third:

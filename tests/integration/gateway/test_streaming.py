@@ -119,12 +119,24 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_whole(gateway: Running
 
 
 async def test_an_answer_before_the_body_was_read_reaches_a_client_that_still_sends(gateway: Running) -> None:
-    headers = gateway.headers(Scope.OBJECTS_WRITE) | {"content-length": str(50 * MEBIBYTE)}
+    body = b"x" * (10 * MEBIBYTE)
+    headers = gateway.headers(Scope.OBJECTS_WRITE) | {"content-length": str(len(body) + 1)}
     async with connected(gateway.port) as (reader, writer):
-        writer.write(request("PUT", "/streams/early", headers, b"x" * 100_000))
+        writer.write(request("PUT", "/streams/early", headers, body))
+        await writer.drain()
         answer = await asyncio.wait_for(read_answer(reader), 10)
     assert answer.status == 409
     assert answer.headers["connection"] == "close"
+
+
+async def test_a_refusal_reaches_a_client_that_still_sends(gateway: Running) -> None:
+    body = b"x" * (10 * MEBIBYTE)
+    headers = {"content-length": str(len(body) + 1)}
+    async with connected(gateway.port) as (reader, writer):
+        writer.write(request("POST", "/api/v1/drafts", headers, body))
+        await writer.drain()
+        answer = await asyncio.wait_for(read_answer(reader), 10)
+    assert answer.status == 413
 
 
 async def test_a_service_that_is_away_is_a_503_that_says_when_to_come_back() -> None:

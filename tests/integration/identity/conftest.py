@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest_asyncio
 
-from draftstore_standalone.servers import PostgresServer
 from support.identity import Installation, installed
+from support.servers import Postgres
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def identity(postgres: PostgresServer) -> AsyncIterator[Installation]:
+async def identity(postgres: Postgres) -> AsyncIterator[Installation]:
     """An installation on a database of its own, shared by these tests."""
     admin = await asyncpg.connect(postgres.url)
     await admin.execute("CREATE DATABASE identity_shared")

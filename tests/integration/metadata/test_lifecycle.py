@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -18,8 +19,8 @@ from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.drafts import OnConflict, Receipt
 from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.errors import Problem
-from draftstore_metadata.schema import migrate
 from draftstore_metadata.errors import ObjectExists
+from draftstore_metadata.schema import migrate
 from draftstore_metadata.service import DraftService, ObjectService
 from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.due import DueStore
@@ -407,10 +408,10 @@ async def test_the_plan_counts_what_is_due_and_changes_nothing(metadata: Metadat
         assert (plan.expired_drafts, plan.bytes, plan.leftovers, plan.object_keys) == (1, 1000, 0, 0)
 
 
-async def test_a_lost_database_is_said_to_be_away(postgres: PostgresServer, postgres_url: str) -> None:
-    async with Database(postgres_url) as database:
-        await postgres.kill()
+async def test_a_lost_database_is_said_to_be_away(tmp_path: Path) -> None:
+    async with PostgresServer(tmp_path) as server, Database(server.url) as database:
+        await server.kill()
         with pytest.raises(DatabaseUnavailable):
             await database.check()
-        await postgres.start()
+        await server.start()
         await database.check()

@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -83,7 +85,6 @@ async def test_a_lock_file_whose_number_another_process_got_does_not_block_the_s
         await server.start()
         assert await _value(server, "SELECT 1") == 1
         assert stranger.poll() is None
-        stranger.kill()
     await server.stop()
 
 
@@ -99,7 +100,6 @@ async def test_a_server_somebody_else_started_on_the_data_is_neither_disturbed_n
         with pytest.raises(DataDirectoryError, match=rf"not ours \(pid {foreign.pid}\)"):
             await server.start()
         assert await _value(server, "SELECT 1") == 1
-        foreign.terminate()
 
 
 async def test_a_second_server_on_the_same_data_directory_is_refused_in_one_line(data_dir: Path) -> None:
@@ -174,11 +174,15 @@ def _unfinished(data_dir: Path, *reached: str) -> list[Path]:
     return list(data_dir.glob("/".join(("servers/postgres/.new-*", *reached))))
 
 
-def _as_server_account(*arguments: str, cwd: Path | None = None) -> "subprocess.Popen[bytes]":
-    account = server_account()
-    return subprocess.Popen(
-        arguments, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **account.spawn_arguments()
-    )
+@contextlib.contextmanager
+def _as_server_account(*arguments: str, cwd: Path | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(
+        arguments, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **server_account().spawn_arguments()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def _put_number_into_lock_file(data_dir: Path, pid: int) -> None:

@@ -121,6 +121,10 @@ def test_of_several_reasons_the_most_lasting_is_told(state: dict[str, Any], code
     assert refused.value.code == code
 
 
+def test_suspending_the_default_tenant_stops_no_admin_key() -> None:
+    domain.check_living(Credential(a_key(kind="admin", scopes=[]), "suspended", NOW, 1))
+
+
 def test_a_key_lives_until_the_instant_it_expires() -> None:
     key = a_key(expires_at=NOW + timedelta(milliseconds=1))
     domain.check_living(Credential(key, "active", NOW, 1))

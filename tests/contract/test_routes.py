@@ -1,0 +1,53 @@
+"""The gateway's table and the services' routes are two views of one thing."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+import draftstore_drafts.routes
+import draftstore_identity.routes
+from draftstore_common.contracts.identity import Audience, Scope
+from draftstore_gateway.routes import ROUTES
+
+Entry = tuple[str, str, Scope | None]
+
+
+def _pattern(path: str) -> str:
+    """A path with its parameters' names taken out, as either side writes them."""
+    return re.sub(r"\{\w+(?::path|\.\.\.)\}", "{rest}", re.sub(r"\{\w+\}", "{}", path))
+
+
+def _scope(route: APIRoute) -> Scope | None:
+    scopes = [scope for part in route.dependant.dependencies for scope in getattr(part.call, "scopes", ())]
+    assert len(scopes) <= 1
+    return scopes[0] if scopes else None
+
+
+def _served(router: APIRouter) -> Iterator[Entry]:
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        for method in route.methods:
+            yield method, _pattern(route.path), _scope(route)
+
+
+def _forwarded(audience: Audience) -> set[Entry]:
+    return {(route.method, _pattern(route.pattern), route.scope) for route in ROUTES if route.audience == audience}
+
+
+def test_the_gateway_forwards_what_draft_service_serves_with_the_scope_it_checks() -> None:
+    served = set(_served(draftstore_drafts.routes.router))
+    assert served == _forwarded(Audience.DRAFTS)
+    assert all(scope is not None for _, _, scope in served), "every data route names its scope"
+
+
+def test_the_gateway_forwards_what_identity_serves() -> None:
+    served = {entry for entry in _served(draftstore_identity.routes.public) if entry[1] != "/api/v1/keys/self"}
+    assert served == _forwarded(Audience.IDENTITY)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.pattern}")
+def test_no_internal_route_is_reachable_from_outside(route: object) -> None:
+    assert "/internal" not in getattr(route, "pattern", "/internal")

@@ -1,0 +1,49 @@
+"""PostgreSQL goes away, or an instance goes silent: what is refused comes back by itself, and nothing is lost."""
+
+import asyncio
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from draftstore_common.kit.database import DatabaseUnavailable
+from draftstore_common.kit.errors import RelayedProblem
+from draftstore_identity import store as store_module
+from draftstore_identity.store import IdentityStore
+from draftstore_standalone.servers import PostgresServer
+from support.identity import Installation, installed
+
+
+async def test_a_database_that_is_away_is_503_and_keys_work_again_when_it_is_back(tmp_path: Path) -> None:
+    async with PostgresServer(tmp_path) as server, installed(server.url) as identity:
+        key = await identity.issue()
+        await server.kill()
+        with pytest.raises(RelayedProblem) as refused:
+            await identity.verify(key.key)
+        ready = await identity.send("GET", "/health/ready")
+        await server.start()
+        assert (refused.value.http_status, refused.value.code) == (503, "database_unavailable")
+        assert refused.value.retry_after is not None
+        assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "unavailable"})
+        assert (await identity.verify(key.key)).principal.key_id == key.id
+        assert (await identity.send("GET", "/health/ready")).status_code == 200
+
+
+async def test_an_instance_that_goes_silent_in_a_change_does_not_hold_up_the_others(
+    identity: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "STALLED_CHANGE", "100ms")
+    key = await identity.issue()
+    with pytest.raises(DatabaseUnavailable):
+        await _revoke_but_fall_silent(identity.app.state.context.store, key.id)
+    assert (await identity.verify(key.key)).principal.key_id == key.id
+
+
+async def _revoke_but_fall_silent(store: IdentityStore, key_id: UUID) -> None:
+    async with store.change() as silent:
+        await silent.revoke_key(key_id)
+        async with asyncio.timeout(20), store.change() as other:
+            key = await other.key(key_id)
+            assert key is not None
+            assert key.revoked_at is None
+        await silent.key(key_id)

@@ -1,0 +1,117 @@
+"""What is remembered of identity's verdicts, and for how long."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from draftstore_common.clients.identity import IdentityClient
+from draftstore_common.clients.transport import AsgiTransport
+from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.identity import Audience, Scope, Verdict, VerifyRequest
+from draftstore_common.kit.errors import RelayedProblem
+from draftstore_gateway import verdicts
+from draftstore_gateway.errors import AddressNotAllowed, ApiKeyMalformed, ApiKeyMissing
+from draftstore_gateway.verdicts import Verdicts, bearer_secret
+from support.gateway import SmallIdentity
+
+HERE = ip_address("10.0.0.1")
+ELSEWHERE = ip_address("10.9.0.1")
+
+
+class _AnyToken:
+    async def token(self, audience: Audience) -> str:
+        return audience
+
+
+class _ExpiringSoon(IdentityClient):
+    """An identity whose tokens are nearly over when they arrive."""
+
+    async def verify(self, request: VerifyRequest) -> Verdict:
+        verdict = await super().verify(request)
+        return verdict.model_copy(update={"token_expires_at": datetime.now(UTC) + timedelta(seconds=5)})
+
+
+def _verdicts(identity: SmallIdentity, client: type[IdentityClient] = IdentityClient) -> Verdicts:
+    return Verdicts(client(AsgiTransport(identity.app), _AnyToken()), _AnyToken())
+
+
+async def test_a_verdict_is_asked_for_once_and_apart_for_every_audience() -> None:
+    identity = SmallIdentity()
+    secret, asked = identity.issue().secret, _verdicts(identity)
+    for _ in range(3):
+        await asked.verdict(secret, Audience.DRAFTS, HERE)
+        await asked.verdict(secret, Audience.IDENTITY, ELSEWHERE)
+    assert identity.verifications == 2
+
+
+async def test_a_refusal_is_not_remembered() -> None:
+    identity = SmallIdentity()
+    asked, secret = _verdicts(identity), api_keys.make("live")
+    for _ in range(2):
+        with pytest.raises(RelayedProblem):
+            await asked.verdict(secret, Audience.DRAFTS, HERE)
+    assert identity.verifications == 2
+
+
+async def test_all_who_ask_at_once_share_one_question_and_its_refusal() -> None:
+    identity = SmallIdentity()
+    asked, secret = _verdicts(identity), api_keys.make("live")
+    outcomes = await asyncio.gather(
+        *(asked.verdict(secret, Audience.DRAFTS, HERE) for _ in range(50)), return_exceptions=True
+    )
+    assert {type(outcome) for outcome in outcomes} == {RelayedProblem}
+    assert identity.verifications == 1
+
+
+async def test_the_first_to_ask_may_leave_without_the_others_losing_their_answer() -> None:
+    identity = SmallIdentity()
+    identity.hold = asyncio.Event()
+    asked, secret = _verdicts(identity), identity.issue(Scope.DRAFTS_READ).secret
+    first = asyncio.create_task(asked.verdict(secret, Audience.DRAFTS, HERE))
+    second = asyncio.create_task(asked.verdict(secret, Audience.DRAFTS, HERE))
+    await identity.asked.wait()
+    first.cancel()
+    identity.hold.set()
+    assert (await second).principal.scopes == {Scope.DRAFTS_READ}
+    assert identity.verifications == 1
+
+
+async def test_a_remembered_verdict_is_good_only_inside_the_keys_networks() -> None:
+    identity = SmallIdentity()
+    secret, asked = identity.issue(cidrs=[ip_network("10.0.0.0/16")]).secret, _verdicts(identity)
+    await asked.verdict(secret, Audience.DRAFTS, HERE)
+    with pytest.raises(AddressNotAllowed):
+        await asked.verdict(secret, Audience.DRAFTS, ELSEWHERE)
+    assert identity.verifications == 1
+
+
+async def test_a_verdict_whose_token_would_expire_on_its_way_is_asked_for_again() -> None:
+    identity = SmallIdentity()
+    secret, asked = identity.issue().secret, _verdicts(identity, _ExpiringSoon)
+    for _ in range(2):
+        await asked.verdict(secret, Audience.DRAFTS, HERE)
+    assert identity.verifications == 2
+
+
+async def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "CAPACITY", 2)
+    identity = SmallIdentity()
+    asked = _verdicts(identity)
+    first, second, third = (identity.issue().secret for _ in range(3))
+    for secret in (first, second, third, second, third):
+        await asked.verdict(secret, Audience.DRAFTS, HERE)
+    assert identity.verifications == 3
+    await asked.verdict(first, Audience.DRAFTS, HERE)
+    assert identity.verifications == 4
+
+
+def test_the_secret_is_read_from_the_bearer_scheme_only() -> None:
+    secret = api_keys.make("live")
+    assert bearer_secret([f"Bearer {secret}"]) == secret
+    with pytest.raises(ApiKeyMissing):
+        bearer_secret([])
+    for value in (secret, f"Basic {secret}", f"Bearer {secret[:-1]}", f"Bearer {secret}\u0660"):
+        with pytest.raises(ApiKeyMalformed):
+            bearer_secret([value])
