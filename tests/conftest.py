@@ -1,6 +1,8 @@
 """Real servers for every suite: one PostgreSQL and one store per run, started when first asked for."""
 
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -12,9 +14,26 @@ from support.servers import Postgres, Store, running_postgres, running_store
 
 
 @pytest.fixture(scope="session")
-def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_folder() -> Iterator[Path]:
+    """A folder every account can enter, which pytest's own are not: as root, servers run as another one."""
+    folder = Path(tempfile.mkdtemp(prefix="draftstore-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def data_dir(session_folder: Path) -> Path:
+    """A data directory for servers of one test's own."""
+    parent = Path(tempfile.mkdtemp(dir=session_folder))
+    parent.chmod(0o755)
+    return parent / "data"
+
+
+@pytest.fixture(scope="session")
+def servers_dir(session_folder: Path) -> Path:
     """Where the servers of this run keep their data."""
-    return tmp_path_factory.mktemp("servers")
+    return session_folder / "shared"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -61,7 +61,8 @@ class StoreView:
         """The bytes there; raises when there are none."""
 
         def get() -> bytes:
-            return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            content: bytes = self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return content
 
         return await asyncio.to_thread(get)
 

@@ -86,18 +86,17 @@ def create_app(
         ),
         upstreams=upstreams,
     )
-    operations = _operations(limiter, [identity, *upstreams.values()], _checks(tokens, upstreams))
+    operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, upstreams))
     return Gateway(operations, PublicDocument(upstreams, operations.openapi()), pipeline)
 
 
-def _operations(limiter: Limiter, connections: Sequence[Transport | Upstream], checks: Mapping[str, Check]) -> FastAPI:
+def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Mapping[str, Check]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ready_checks = checks
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(limiter.close)
-            for connection in connections:
-                await stack.enter_async_context(connection)
+            for resource in resources:
+                await stack.enter_async_context(resource)
             yield
 
     return service_app("DraftStore", lifespan=lifespan, routers=[], description="Two-stage file uploads.")

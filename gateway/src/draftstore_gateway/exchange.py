@@ -80,11 +80,6 @@ class RequestBody:
             self.on_progress()
         return message
 
-    async def departure(self) -> None:
-        """Return when the client has left. To be awaited only after the whole body was read."""
-        while not self.disconnected:
-            await self.receive()
-
     async def discard(self) -> None:
         """Read on for a moment: closing with bytes unread would reset the connection under the answer (RFC 9112 §9.6).
 
@@ -117,25 +112,29 @@ class Answer:
         self.on_progress()
 
     async def refuse(self, problem: Problem) -> None:
-        """Answer with a problem. An unread body is left behind with the connection."""
+        """Answer with a problem."""
         response = ProblemResponse(problem)
         await self._pass(
             {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
         )
-        if self._body.unread:
-            await self._pass({"type": "http.response.body", "body": bytes(response.body), "more_body": True})
-            await self._body.discard()
-            await self._pass({"type": "http.response.body", "body": b""})
-        else:
-            await self._pass({"type": "http.response.body", "body": bytes(response.body)})
+        await self._pass({"type": "http.response.body", "body": bytes(response.body)})
 
     async def _pass(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": for_client(message.get("headers", [])) + self._own_headers()}
-        elif message["type"] == "http.response.body":
-            self.finished = not message.get("more_body", False)
+        elif not message.get("more_body", False):
+            self.finished = True
+            message = await self._linger(message)
         await self._send(message)
+
+    async def _linger(self, last: Message) -> Message:
+        """Before the end of an answer to an unread body: let the client have all of it, and stop sending."""
+        if not self._body.unread:
+            return last
+        await self._send({**last, "more_body": True})
+        await self._body.discard()
+        return {"type": "http.response.body", "body": b""}
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
         own = [(REQUEST_ID_HEADER.encode(), self._id.encode()), *self.extra]

@@ -24,7 +24,7 @@ from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
 from draftstore_gateway.routes import Route, RouteTable
-from draftstore_gateway.shape import check_headers, check_path
+from draftstore_gateway.shape import LENGTH, check_headers, check_path
 from draftstore_gateway.upstreams import Forwarded, Upstream
 from draftstore_gateway.verdicts import Verdicts, bearer_secret, refuses_key
 
@@ -70,8 +70,8 @@ class Exchange:
     def _declared_length(self) -> int | None:
         if self.values(b"transfer-encoding"):
             return None
-        lengths = self.values(b"content-length")
-        return int(lengths[0]) if lengths and lengths[0].isdecimal() else 0
+        lengths = [value for value in self.values(b"content-length") if LENGTH.fullmatch(value.encode("latin-1"))]
+        return int(lengths[0]) if lengths else 0
 
     def log(self) -> None:
         """The access line: neither query nor headers, where secrets could be."""

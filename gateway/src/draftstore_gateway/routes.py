@@ -60,9 +60,13 @@ ROUTES: Sequence[Route] = (
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    escaped = re.escape(pattern)
-    escaped = re.sub(r"\\\{\w+\\\.\\\.\\\.\\\}", ".+", escaped)
-    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", escaped))
+    return re.compile("/".join(map(_segment, pattern.split("/"))))
+
+
+def _segment(part: str) -> str:
+    if part.endswith("...}"):
+        return ".+"
+    return "[^/]+" if part.startswith("{") else re.escape(part)
 
 
 class RouteTable:

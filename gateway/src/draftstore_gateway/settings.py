@@ -21,11 +21,20 @@ def _networks(value: Any) -> Any:
     return [ip_network(part.strip()) for part in value.split(",") if part.strip()]
 
 
+def _redis_scheme(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("give a URL that begins with redis:// or rediss://")
+    return url
+
+
 RateLimits = Annotated[str, AfterValidator(_limits_syntax)]
 """Windows as `limits` writes them: `100/minute`, several with `;` between them."""
 
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 """Networks in CIDR notation with commas between them."""
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_scheme)]
+"""A Redis server; the URL may hold its password."""
 
 
 class GatewaySettings(ServiceSettings):
@@ -35,7 +44,7 @@ class GatewaySettings(ServiceSettings):
     identity_url: str = Field(default="http://127.0.0.1:7851", pattern="^https?://")
     drafts_url: str = Field(default="http://127.0.0.1:7861", pattern="^https?://")
     service_key: SecretStr = Field(description="the gateway's own credential at identity")
-    redis_url: SecretStr | None = Field(default=None, description="where several gateways share their rate limits")
+    redis_url: RedisUrl | None = Field(default=None, description="where several gateways share their rate limits")
     rate_limit_per_ip: RateLimits = Field(default="100/minute", description="refused requests of one address")
     rate_limit_per_key: RateLimits = Field(default="600/minute", description="requests of a key without its own limits")
     trusted_proxies: Networks = Field(default=(), description="whose X-Forwarded-For is believed")

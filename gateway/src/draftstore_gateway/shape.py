@@ -18,12 +18,15 @@ MAX_QUERY = 8192
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 
+LENGTH = re.compile(rb"[0-9]{1,18}")
+"""A Content-Length we believe."""
+
 Pairs = Sequence[tuple[bytes, bytes]]
 
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_NOT_VISIBLE_ASCII = re.compile(rb"[^\x21-\x7e]")
 
 _ONCE = frozenset(
     {b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"range", b"transfer-encoding"}
@@ -31,7 +34,7 @@ _ONCE = frozenset(
 
 _PATH_TRICKS: Mapping[str, tuple[re.Pattern[bytes], str]] = {
     "path_invalid_encoding": (_BAD_ESCAPE, "Write a literal percent sign as %25."),
-    "path_nul": (re.compile(rb"%00|\x00"), "Remove the NUL byte from the path."),
+    "path_nul": (re.compile(rb"%00"), "Remove the NUL byte from the path."),
     "path_encoded_slash": (re.compile(rb"%2f", re.IGNORECASE), "Write / as it is: an encoded slash is not allowed."),
     "path_backslash": (re.compile(rb"%5c|\\", re.IGNORECASE), "Use / between segments; a backslash is not allowed."),
     "path_double_slash": (re.compile(rb"//"), "Remove doubled slashes from the path."),
@@ -49,8 +52,12 @@ def check_path(path: bytes, query: bytes) -> None:
     for code, (trick, advice) in _PATH_TRICKS.items():
         if trick.search(path):
             raise MalformedRequest(advice, code=code)
-    if b"%00" in query or b"\x00" in query:
+    if b"%00" in query:
         raise MalformedRequest("Remove the NUL byte from the query.", code="query_nul")
+    if _NOT_VISIBLE_ASCII.search(query):
+        raise MalformedRequest("Percent-encode the query.", code="query_invalid_encoding")
+    if _NOT_VISIBLE_ASCII.search(path):
+        raise MalformedRequest("Percent-encode the path.", code="path_invalid_encoding")
     try:
         unquote_to_bytes(path).decode()
     except UnicodeDecodeError as error:
@@ -81,7 +88,7 @@ def _check_framing(headers: Mapping[bytes, bytes], http_version: str) -> None:
     length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
     if length is not None and coding is not None:
         raise MalformedRequest("Send either Content-Length or Transfer-Encoding.", code="framing_ambiguous")
-    if length is not None and not _LENGTH.fullmatch(length):
+    if length is not None and not LENGTH.fullmatch(length):
         raise MalformedRequest("Content-Length must be a number of bytes.", code="content_length_invalid")
     if coding is not None and coding.strip().lower() != b"chunked":
         raise MalformedRequest("The only transfer coding taken is chunked.", code="transfer_encoding_unsupported")

@@ -48,7 +48,10 @@ class Credential:
 
 
 def check_living(credential: Credential) -> None:
-    """Raise the refusal that fits unless the key opens something now. What lasts longest is named first."""
+    """Raise the refusal that fits unless the key opens something now. What lasts longest is named first.
+
+    An admin key only lodges in the default tenant: suspending that must not lock its keepers out.
+    """
     key = credential.key
     if key.revoked_at is not None:
         raise KeyRevoked
@@ -56,7 +59,7 @@ def check_living(credential: Credential) -> None:
         raise KeyExpired
     if not key.enabled:
         raise KeyDisabled
-    if credential.tenant_status != "active":
+    if key.kind == "data" and credential.tenant_status != "active":
         raise TenantSuspended
 
 

@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.base import broken_rule
 from draftstore_common.contracts.identity import ServiceName
-from draftstore_common.kit.settings import ServiceSettings
+from draftstore_common.kit.settings import CommandSettings, ServiceSettings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SERVICES = frozenset(ServiceName)
@@ -52,13 +52,13 @@ ServiceKeys = Annotated[dict[str, ServiceName], NoDecode, BeforeValidator(parse_
 """Services by the SHA-256 (lower-case hex) of their key. A service may have several: an old one and its successor."""
 
 
-class MigrationSettings(ServiceSettings):
+class MigrationSettings(CommandSettings):
     """Where the rows are."""
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
 
 
-class IdentitySettings(MigrationSettings):
+class IdentitySettings(MigrationSettings, ServiceSettings):
     """What identity can be told."""
 
     database_pool: int = Field(default=10, ge=1, le=200, description="connections to PostgreSQL")

@@ -147,13 +147,12 @@ async def _new_data_key(installation: Installation, session: aiohttp.ClientSessi
 async def _cleaning(suite: Suite, interval: int) -> AsyncIterator[None]:
     """Clean now and then, as the scheduled Job does elsewhere."""
     async with suite.cleaner() as cleaner:
-        task = asyncio.create_task(loop(cleaner, interval)) if interval else None
+        task = asyncio.create_task(loop(cleaner, interval))
         try:
             yield
         finally:
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def _stop_signals() -> asyncio.Event:

@@ -23,7 +23,7 @@ class StandaloneSettings(CommandSettings):
     )
     database_url: SecretStr | None = Field(default=None, description="use this PostgreSQL instead of our own")
     admin_api_key: SecretStr | None = Field(default=None, description="the admin key to use instead of making one")
-    cleaner_interval: int = Field(default=60, ge=0, description="seconds between cleaning runs; 0: none by itself")
+    cleaner_interval: int = Field(default=60, ge=1, description="pause between cleaning runs, in seconds")
 
     @property
     def data_dir(self) -> Path:

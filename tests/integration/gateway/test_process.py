@@ -108,6 +108,7 @@ async def test_its_log_names_the_request_and_no_secret() -> None:
         ({}, "SERVICE_KEY"),
         ({"SERVICE_KEY": "k", "RATE_LIMIT_PER_IP": "many"}, "RATE_LIMIT_PER_IP"),
         ({"SERVICE_KEY": "k", "TRUSTED_PROXIES": "10.0.0.0/40"}, "TRUSTED_PROXIES"),
+        ({"SERVICE_KEY": "k", "REDIS_URL": "localhost:6379"}, "REDIS_URL"),
         ({"SERVICE_KEY": "k", "DRAFTS_URL": "drafts:7861"}, "DRAFTS_URL"),
     ],
 )

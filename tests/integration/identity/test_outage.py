@@ -14,8 +14,8 @@ from draftstore_standalone.servers import PostgresServer
 from support.identity import Installation, installed
 
 
-async def test_a_database_that_is_away_is_503_and_keys_work_again_when_it_is_back(tmp_path: Path) -> None:
-    async with PostgresServer(tmp_path) as server, installed(server.url) as identity:
+async def test_a_database_that_is_away_is_503_and_keys_work_again_when_it_is_back(data_dir: Path) -> None:
+    async with PostgresServer(data_dir) as server, installed(server.url) as identity:
         key = await identity.issue()
         await server.kill()
         with pytest.raises(RelayedProblem) as refused:

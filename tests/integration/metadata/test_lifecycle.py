@@ -408,8 +408,8 @@ async def test_the_plan_counts_what_is_due_and_changes_nothing(metadata: Metadat
         assert (plan.expired_drafts, plan.bytes, plan.leftovers, plan.object_keys) == (1, 1000, 0, 0)
 
 
-async def test_a_lost_database_is_said_to_be_away(tmp_path: Path) -> None:
-    async with PostgresServer(tmp_path) as server, Database(server.url) as database:
+async def test_a_lost_database_is_said_to_be_away(data_dir: Path) -> None:
+    async with PostgresServer(data_dir) as server, Database(server.url) as database:
         await server.kill()
         with pytest.raises(DatabaseUnavailable):
             await database.check()

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,30 +17,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def session_folder() -> Iterator[Path]:
-    """A folder every account can enter, which pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(prefix="draftstore-servers-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def data_dir(session_folder: Path) -> Path:
-    parent = Path(tempfile.mkdtemp(dir=session_folder))
-    parent.chmod(0o755)
-    return parent / "data"
-
-
-@pytest.fixture(scope="session")
 async def postgres(session_folder: Path) -> AsyncIterator[PostgresServer]:
-    async with PostgresServer(session_folder / "shared") as server:
+    async with PostgresServer(session_folder / "launched") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 async def weed(session_folder: Path) -> AsyncIterator[SeaweedServer]:
-    async with SeaweedServer(session_folder / "shared") as server:
+    async with SeaweedServer(session_folder / "launched") as server:
         yield server
 
 

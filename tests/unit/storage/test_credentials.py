@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.credentials import RefreshableCredentials  # type: ignore[import-untyped]
+from botocore.exceptions import CredentialRetrievalError  # type: ignore[import-untyped]
 
 from draftstore_storage.backends.s3.client import session
 from draftstore_storage.backends.s3.credentials import ChainCredentials

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from draftstore_storage.domain import MAX_PARTS, check_key, copy_ranges, full_sha256
@@ -43,6 +43,7 @@ def test_a_key_that_some_store_would_fold_or_refuse_is_invalid(key: str) -> None
         check_key("draft", key)
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 60 * 1024 * GIB), part_size=st.integers(5 * 1024**2, 5 * GIB))
 def test_ranges_cover_every_byte_once_in_at_most_ten_thousand_parts(size: int, part_size: int) -> None:
     ranges = list(copy_ranges(size, part_size))

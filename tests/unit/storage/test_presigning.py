@@ -9,9 +9,9 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from botocore.config import Config
-from botocore.session import Session
-from hypothesis import given
+from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.session import Session  # type: ignore[import-untyped]
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from minio import Minio
 
@@ -71,6 +71,8 @@ def _boto(held: Credentials, *, endpoint: str, virtual_hosts: bool) -> Any:
     return session.create_client("s3", region_name="eu-central-1", endpoint_url=endpoint, config=config)
 
 
+cases = settings(deadline=None, max_examples=150)
+
 CLIENTS = {
     (held, virtual_hosts): _boto(held, endpoint=AMAZON if virtual_hosts else ENDPOINT, virtual_hosts=virtual_hosts)
     for held in (LASTING, PASSING)
@@ -92,6 +94,7 @@ def assert_same(ours: str, theirs: str) -> None:
     assert sorted(ours.partition("?")[2].split("&")) == sorted(theirs.partition("?")[2].split("&"))
 
 
+@cases
 @given(
     key=keys | awkward_keys,
     size=st.none() | st.integers(0, 2**40),
@@ -124,6 +127,7 @@ async def test_a_put_is_signed_as_botocore_signs_it(
     assert_same(ours.url, _botocore_url(held, virtual_hosts, "put_object", parameters, lifetime, now))
 
 
+@cases
 @given(
     key=keys | awkward_keys,
     content_type=st.none() | types,
@@ -145,6 +149,7 @@ async def test_a_get_is_signed_as_botocore_signs_it(
     assert_same(ours.url, _botocore_url(held, False, "get_object", parameters, lifetime, now))
 
 
+@cases
 @given(
     key=keys,
     upload_id=st.text(string.ascii_letters + string.digits + "._-~+/=", min_size=1, max_size=80),
@@ -167,6 +172,7 @@ async def test_a_part_is_signed_as_botocore_signs_it(
     assert_same(ours.url, _botocore_url(held, False, "upload_part", parameters, 60, now))
 
 
+@cases
 @given(key=(keys | awkward_keys).filter(str.strip), lifetime=lifetimes, now=instants, held=credentials)
 async def test_urls_are_signed_as_the_minio_sdk_signs_them(
     key: str, lifetime: int, now: datetime, held: Credentials
@@ -179,6 +185,7 @@ async def test_urls_are_signed_as_the_minio_sdk_signs_them(
     assert_same(ours.url, theirs)
 
 
+@cases
 @given(
     key=keys | awkward_keys,
     content_type=st.none() | types,

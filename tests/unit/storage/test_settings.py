@@ -72,7 +72,7 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_secrets_do_not_show() -> None:
-    settings = StorageSettings(aws_access_key_id="AK", aws_secret_access_key="do-not-show")  # type: ignore[arg-type]
+    settings = StorageSettings(aws_access_key_id="AK", aws_secret_access_key="do-not-show")
     assert "do-not-show" not in repr(settings)
 
 

@@ -133,6 +133,7 @@ class PostgresServer:
         await end_survivors(home, (_PROCESS,), _STOP_STEPS)
         program = await asyncio.to_thread(find_postgres().runnable_by, home.account, self._shared_root)
         await cluster.make(home, program.with_name("initdb"))
+        await cluster.clear_leftovers()
         ports = choose_ports((PORT_NAME,), memory=home.run / "postgres-ports.json", fixed=self._fixed_ports)
         self._port, self._password = ports[PORT_NAME], cluster.password
         process = ServerProcess(_server(program, cluster.data, self._port), home)
