@@ -8,9 +8,9 @@ from draftstore_common.kit.settings import CommandSettings
 class CleanerSettings(CommandSettings):
     """Where the services are, and the brakes of a run."""
 
-    identity_url: str = "http://localhost:7851"
-    metadata_url: str = "http://localhost:7891"
-    storage_url: str = "http://localhost:7881"
+    identity_url: str = "http://127.0.0.1:7851"
+    metadata_url: str = "http://127.0.0.1:7891"
+    storage_url: str = "http://127.0.0.1:7881"
     service_key: SecretStr = Field(description="proves to identity that this is the cleaner")
 
     restore_grace: int = Field(default=0, ge=0, description="how long an expired draft may still be restored")

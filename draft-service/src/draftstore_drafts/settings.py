@@ -10,9 +10,9 @@ class DraftSettings(ServiceSettings):
     """How long things live, and where the other services are."""
 
     http_port: int = Field(default=7861, ge=0, le=65535)
-    identity_url: str = "http://localhost:7851"
-    metadata_url: str = "http://localhost:7891"
-    storage_url: str = "http://localhost:7881"
+    identity_url: str = "http://127.0.0.1:7851"
+    metadata_url: str = "http://127.0.0.1:7891"
+    storage_url: str = "http://127.0.0.1:7881"
     service_key: SecretStr = Field(description="proves to identity that this is draft-service")
 
     upload_ttl: int = Field(default=3600, ge=1, le=MAX_DRAFT_TTL, description="life of an upload URL")

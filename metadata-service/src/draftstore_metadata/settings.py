@@ -15,5 +15,5 @@ class MetadataSettings(MigrationSettings):
     """What metadata-service can be told."""
 
     database_pool: int = Field(default=10, ge=1, le=200, description="connections to PostgreSQL")
-    identity_url: str = "http://localhost:7851"
+    identity_url: str = "http://127.0.0.1:7851"
     http_port: int = Field(default=7891, ge=0, le=65535)
