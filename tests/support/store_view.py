@@ -27,6 +27,8 @@ class Found:
 
     size: int
     content_type: str
+    cache_control: str | None
+    content_disposition: str | None
     metadata: dict[str, str]
 
 
@@ -55,7 +57,13 @@ class StoreView:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
-        return Found(answer["ContentLength"], answer["ContentType"], dict(answer["Metadata"]))
+        return Found(
+            answer["ContentLength"],
+            answer["ContentType"],
+            answer.get("CacheControl"),
+            answer.get("ContentDisposition"),
+            dict(answer["Metadata"]),
+        )
 
     async def read(self, bucket: str, key: str) -> bytes:
         """The bytes there; raises when there are none."""
@@ -65,6 +73,10 @@ class StoreView:
             return content
 
         return await asyncio.to_thread(get)
+
+    async def write(self, bucket: str, key: str, content: bytes, **headers: Any) -> None:
+        """Put bytes there, as nobody without these credentials could; `headers` are arguments of PutObject."""
+        await asyncio.to_thread(self._client.put_object, Bucket=bucket, Key=key, Body=content, **headers)
 
     async def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """All keys below a prefix."""

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from draftstore_common.kit.errors import CannotStart, Unavailable
+from draftstore_common.kit.protocol import StrictHttpProtocol
 
 
 def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Config:
@@ -18,7 +19,7 @@ def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=StrictHttpProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
