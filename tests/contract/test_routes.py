@@ -29,7 +29,7 @@ def _scope(route: APIRoute) -> Scope | None:
 def _served(router: APIRouter) -> Iterator[Entry]:
     for route in router.routes:
         assert isinstance(route, APIRoute)
-        for method in route.methods:
+        for method in route.methods or ():
             yield method, _pattern(route.path), _scope(route)
 
 

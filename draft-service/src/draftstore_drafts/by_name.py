@@ -20,9 +20,10 @@ from draftstore_common.contracts.drafts import (
 )
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.contracts.metadata import DraftRecord
+from draftstore_common.problems import DraftNotFound, ObjectNotFound
 from draftstore_drafts.content import Content
 from draftstore_drafts.domain import check_name, receipt_of
-from draftstore_drafts.errors import DraftNotFound, DraftNotUploaded, ObjectNotFound
+from draftstore_drafts.errors import DraftNotUploaded
 from draftstore_drafts.service import DraftService, actor
 
 

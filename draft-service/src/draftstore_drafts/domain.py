@@ -8,14 +8,8 @@ from draftstore_common.contracts.drafts import Draft, DraftState, Object, Receip
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
 from draftstore_common.contracts.storage import ObjectHeaders, SignedRequest, StoredObject
-from draftstore_drafts.errors import (
-    DraftChanged,
-    DraftDiscarded,
-    DraftExpired,
-    NotAsDeclared,
-    ObjectNameNotAllowed,
-    ObjectNameReserved,
-)
+from draftstore_common.problems import DraftDiscarded, DraftExpired
+from draftstore_drafts.errors import DraftChanged, NotAsDeclared, ObjectNameNotAllowed, ObjectNameReserved
 
 OCTET_STREAM = "application/octet-stream"
 RESERVED_PREFIX = "tenants/"

@@ -5,8 +5,9 @@ from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import MAIN
 from draftstore_common.contracts.drafts import Object, ObjectPage
 from draftstore_common.contracts.identity import Principal
+from draftstore_common.problems import ObjectNotFound
 from draftstore_drafts.domain import may_touch, public_object
-from draftstore_drafts.errors import ObjectNameNotAllowed, ObjectNotFound
+from draftstore_drafts.errors import ObjectNameNotAllowed
 from draftstore_drafts.service import actor
 
 

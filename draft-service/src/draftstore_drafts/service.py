@@ -20,16 +20,11 @@ from draftstore_common.contracts.identity import Principal
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import SignedRequest
 from draftstore_common.kit.errors import Problem, Unavailable
+from draftstore_common.problems import DraftNotFound, ObjectNotFound
 from draftstore_drafts.confirm import Confirmer
 from draftstore_drafts.content import Content
 from draftstore_drafts.domain import check_alive, check_name, may_touch, public_draft
-from draftstore_drafts.errors import (
-    BucketNotFound,
-    DraftNotFound,
-    DraftNotUploaded,
-    ObjectNameNotAllowed,
-    ObjectNotFound,
-)
+from draftstore_drafts.errors import BucketNotFound, DraftNotUploaded, ObjectNameNotAllowed
 
 
 def actor(principal: Principal) -> str:

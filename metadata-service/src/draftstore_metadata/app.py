@@ -48,4 +48,3 @@ def _context(database: Database, keys: JwksCache) -> Context:
         objects=ObjectService(ObjectStore(database)),
         due=DueStore(database),
     )
-

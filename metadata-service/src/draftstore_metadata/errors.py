@@ -1,32 +1,12 @@
-"""What metadata-service tells callers.
+"""What metadata-service tells callers, besides `draftstore_common.problems`.
 
-DraftNotFound        404  no such draft of this tenant
-ObjectNotFound       404  no such object of this tenant
 DraftStateConflict   409  the draft is in a state that forbids it
 LeaseLost            409  another attempt holds the draft now
 ObjectExists         409  the name is taken, and must not be replaced
-DraftExpired         410  its time was over
-DraftDiscarded       410  it was given up
 InvalidCursor        422  not a cursor of ours
 """
 
-from draftstore_common.kit.errors import Conflict, Gone, InvalidRequest, NotFound
-
-
-class DraftNotFound(NotFound):
-    """Absent, foreign, or of another subject: all look the same."""
-
-    code = "draft_not_found"
-    title = "Draft not found"
-    detail = "There is no such draft. Check the id, or create a draft first."
-
-
-class ObjectNotFound(NotFound):
-    """No object of this name."""
-
-    code = "object_not_found"
-    title = "Object not found"
-    detail = "There is no object of this name. Check the name, or confirm a draft of it first."
+from draftstore_common.kit.errors import Conflict, InvalidRequest
 
 
 class DraftStateConflict(Conflict):
@@ -50,22 +30,6 @@ class ObjectExists(Conflict):
     code = "object_exists"
     title = "The name is taken"
     detail = "An object of this name exists. Choose another name, or confirm with on_conflict: replace."
-
-
-class DraftExpired(Gone):
-    """Its `expires_at` passed before it was confirmed."""
-
-    code = "draft_expired"
-    title = "The draft has expired"
-    detail = "This draft's time is over and its bytes are being removed. Create a new draft and upload again."
-
-
-class DraftDiscarded(Gone):
-    """Somebody gave it up."""
-
-    code = "draft_discarded"
-    title = "The draft was discarded"
-    detail = "This draft was given up. Create a new draft and upload again."
 
 
 class InvalidCursor(InvalidRequest):

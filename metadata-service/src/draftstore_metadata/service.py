@@ -8,14 +8,8 @@ import asyncpg
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.kit.errors import Problem
-from draftstore_metadata.errors import (
-    DraftDiscarded,
-    DraftExpired,
-    DraftNotFound,
-    DraftStateConflict,
-    InvalidCursor,
-    ObjectNotFound,
-)
+from draftstore_common.problems import DraftDiscarded, DraftExpired, DraftNotFound, ObjectNotFound
+from draftstore_metadata.errors import DraftStateConflict, InvalidCursor
 from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.objects import ObjectStore

@@ -1,0 +1,41 @@
+"""Problems that more than one service tells callers, in the same words.
+
+DraftNotFound     404  no such draft of this tenant
+ObjectNotFound    404  nothing of this name
+DraftExpired      410  its time was over
+DraftDiscarded    410  it was given up
+"""
+
+from draftstore_common.kit.errors import Gone, NotFound
+
+
+class DraftNotFound(NotFound):
+    """Absent, foreign, or of another subject: all look the same."""
+
+    code = "draft_not_found"
+    title = "Draft not found"
+    detail = "There is no such draft. Check the id, or create a draft first."
+
+
+class ObjectNotFound(NotFound):
+    """Nothing of this name, or it is somebody else's."""
+
+    code = "object_not_found"
+    title = "Object not found"
+    detail = "There is nothing of this name. Ask for an upload URL, upload it and confirm it first."
+
+
+class DraftExpired(Gone):
+    """Its `expires_at` passed before it was confirmed."""
+
+    code = "draft_expired"
+    title = "The draft has expired"
+    detail = "This draft's time is over and its bytes are being removed. Create a new draft and upload again."
+
+
+class DraftDiscarded(Gone):
+    """Somebody gave it up."""
+
+    code = "draft_discarded"
+    title = "The draft was discarded"
+    detail = "This draft was given up. Create a new draft and upload again."
