@@ -6,6 +6,7 @@ path below the folder of its stage, so every stage sees its own files.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -86,7 +87,7 @@ class Rehearsal:
         self.stages = parse(dockerfile)
         self.context = workspace / "context"
         self._workspace = workspace
-        self._pip = dict(pip)
+        self.pip = dict(pip)
         self._images: dict[str, Image] = {}
         _copy_context(context, self.context)
 
@@ -104,7 +105,7 @@ class Rehearsal:
         root = self._workspace / stage.name
         if stage.base in self.stages:
             base = self.build(stage.base)
-            shutil.copytree(base.root, root, symlinks=True)
+            _copy_tree(base.root, root)
             return replace(base, root=root, environment=_moved(base, root))
         return _python_image(root)
 
@@ -141,7 +142,7 @@ class Rehearsal:
 
     def _run(self, command: str, image: Image) -> None:
         directory = image.inside(image.directory)
-        environment = {**self._pip, **image.environment, "HOME": str(image.root)}
+        environment = {**self.pip, **image.environment, "HOME": str(image.root)}
         done = subprocess.run(
             ["/bin/sh", "-c", image.inside(command)],
             cwd=directory,
@@ -172,11 +173,16 @@ def _copy_context(source: Path, target: Path) -> None:
 
 def _copy_one(source: Path, target: Path, written: str) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        _copy_tree(source, target)
     else:
         target = target / source.name if written.endswith("/") else target
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """As layers are: the same bytes, once on the disk. Nothing here changes a file in place."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=os.link)
 
 
 def _python_image(root: Path) -> Image:

@@ -15,10 +15,10 @@ from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_storage import routes
 from draftstore_storage.backends.copying import Copier
 from draftstore_storage.backends.drivers import open_store
-from draftstore_storage.backends.protocols import BucketBackend
+from draftstore_storage.backends.protocols import BucketBackend, Store
 from draftstore_storage.bootstrap import ROLES, STORE_START_TIMEOUT, prepare_buckets
 from draftstore_storage.context import Context
-from draftstore_storage.service import StorageService, Store
+from draftstore_storage.service import StorageService
 from draftstore_storage.settings import StorageSettings
 
 

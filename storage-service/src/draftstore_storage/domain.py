@@ -89,11 +89,6 @@ def copy_ranges(size: int, part_size: int) -> Iterator[ByteRange]:
         yield ByteRange(first, min(first + step, size) - 1)
 
 
-def completed_by(etag: str, part_count: int) -> bool:
-    """Whether an object with this ETag was made of so many parts: such ETags end in `-<parts>` on every store."""
-    return etag.endswith(f"-{part_count}")
-
-
 _FULL_SHA256 = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 

@@ -96,11 +96,11 @@ class InvalidParts(StoreError, problems.InvalidRequest):
 
 
 class Denied(StoreError):
-    """Our own credentials are refused: nothing a caller could change."""
+    """Our own credentials or region are refused: nothing a caller could change."""
 
     code = "storage_misconfigured"
     title = "Storage misconfigured"
-    detail = "The object store refuses this service's credentials. Whoever runs it must correct its settings."
+    detail = "The object store refuses this service's credentials or region. Whoever runs it must correct its settings."
 
 
 class Refused(StoreError):

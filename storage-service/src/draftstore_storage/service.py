@@ -1,32 +1,15 @@
 """What storage-service does: keys checked, the right call made, success logged. No HTTP, no SDK."""
 
 import logging
-from dataclasses import dataclass
 
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.copying import Copier
-from draftstore_storage.backends.protocols import (
-    BucketBackend,
-    MultipartBackend,
-    ObjectBackend,
-    PresignBackend,
-    Upload,
-)
+from draftstore_storage.backends.protocols import Store, Upload
 from draftstore_storage.domain import Buckets, check_key
 from draftstore_storage.errors import InvalidKey
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """One object store through the four interfaces."""
-
-    objects: ObjectBackend
-    multipart: MultipartBackend
-    buckets: BucketBackend
-    urls: PresignBackend
 
 
 class StorageService:

@@ -13,8 +13,11 @@ from draftstore_storage.domain import Buckets
 
 def _endpoint(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+    plain = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in plain or url.rstrip("/") != plain:
         raise ValueError("must be like http://host:9000, without a path")
+    if parts.port == 0:  # reading the port also refuses one that is no number
+        raise ValueError("must name a port between 1 and 65535")
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
@@ -33,7 +36,7 @@ class StorageSettings(ServiceSettings):
     """Which store, which buckets, which credentials, and where clients reach it."""
 
     http_port: int = Field(default=7881, ge=0, le=65535)
-    identity_url: str = "http://localhost:7851"
+    identity_url: str = "http://127.0.0.1:7851"
 
     storage_type: Literal["s3", "minio"] = "s3"
     store_id: str = Field(default="default", pattern="^[a-z0-9-]{1,63}$", description="the store's name in object rows")

@@ -15,8 +15,8 @@ from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.kit.ids import random_base62
 from draftstore_storage.backends.drivers import open_store
+from draftstore_storage.backends.protocols import Store
 from draftstore_storage.bootstrap import prepare_buckets
-from draftstore_storage.service import Store
 from draftstore_storage.settings import StorageSettings
 from support.minio_server import running_minio
 

@@ -18,8 +18,7 @@ from draftstore_common.kit.ids import random_base62
 from draftstore_storage import bootstrap, errors
 from draftstore_storage.backends import calls
 from draftstore_storage.backends.drivers import open_store
-from draftstore_storage.backends.protocols import Upload
-from draftstore_storage.service import Store
+from draftstore_storage.backends.protocols import Store, Upload
 from integration.storage.conftest import Bench, Server, settings_for
 from support.ports import free_port
 
@@ -94,7 +93,7 @@ async def test_browsers_may_use_the_draft_bucket_or_the_log_says_why_not(
         assert "access-control-allow-origin" not in foreign.headers
 
 
-async def test_objects_are_listed_page_by_page(bench: Bench, server: Server, driver: str, name: str) -> None:
+async def test_objects_are_listed_page_by_page(server: Server, driver: str, name: str) -> None:
     with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
         keys = sorted(f"t/{number} ü+&" for number in range(5))
@@ -117,7 +116,7 @@ def without_buckets(server: Server, driver: str, monkeypatch: pytest.MonkeyPatch
         yield store
 
 
-async def test_a_missing_bucket_is_not_an_absent_object(bench: Bench, without_buckets: Store) -> None:
+async def test_a_missing_bucket_is_not_an_absent_object(without_buckets: Store) -> None:
     objects, multipart = without_buckets.objects, without_buckets.multipart
     ref, headers = wire.ObjectRef(role="draft", key="k"), wire.ObjectHeaders()
     attempts = [

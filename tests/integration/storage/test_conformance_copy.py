@@ -58,8 +58,9 @@ async def test_a_copy_has_every_byte(bench: Bench, way: str) -> None:
 async def test_a_changed_source_is_refused_and_nothing_is_written(bench: Bench, way: str) -> None:
     draft, target = await uploaded(bench, BODY), bench.key()
     await bench.store.objects.put("draft", draft.key, os.urandom(SIZE), wire.ObjectHeaders())
-    with pytest.raises(errors.PreconditionFailed):
+    with pytest.raises(errors.PreconditionFailed) as refused:
         await copier(bench, way).copy(request(draft, target))
+    assert refused.value.__cause__ is not None, "the store's own words are kept for the log"
     with pytest.raises(errors.NotFound):
         await bench.store.objects.head("main", target)
 
@@ -119,6 +120,18 @@ async def test_user_metadata_and_tags_of_the_source_do_not_survive(bench: Bench,
     await copier(bench, way).copy(request(draft, target))
     headers = await bench.headers("main", target)
     assert [name for name in headers if "evil" in name or "tagging" in name] == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_object_made_of_parts_is_copied_and_pinned_like_any_other(bench: Bench, way: str) -> None:
+    draft, made, target = await uploaded(bench, BODY), bench.key(), bench.key()
+    into_draft = request(draft, made).model_copy(update={"target": wire.ObjectRef(role="draft", key=made)})
+    await copier(bench, "parts").copy(into_draft)
+    composed = await bench.store.objects.head("draft", made)
+    with pytest.raises(errors.PreconditionFailed):
+        await copier(bench, way).copy(request(composed.model_copy(update={"etag": draft.etag}), target))
+    await copier(bench, way).copy(request(composed, target))
+    assert await bench.body("main", target) == BODY
 
 
 async def test_an_empty_object_is_copied(bench: Bench) -> None:

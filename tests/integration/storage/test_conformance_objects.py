@@ -68,7 +68,7 @@ async def test_a_body_comes_in_pieces_and_whole(bench: Bench) -> None:
 
 async def test_a_body_may_be_left_early_and_the_next_is_whole(bench: Bench) -> None:
     stored = await bench.stored(b"x" * PIECE * 8)
-    async with aclosing(bench.store.objects.get("draft", stored.key)) as pieces:  # type: ignore[type-var]
+    async with aclosing(bench.store.objects.get("draft", stored.key)) as pieces:
         await anext(pieces)
     assert len(await bench.body("draft", stored.key)) == PIECE * 8
 

@@ -12,8 +12,8 @@ from draftstore_common.kit.context import set_timeout
 from draftstore_storage import errors
 from draftstore_storage.backends import calls
 from draftstore_storage.backends.drivers import open_store
-from draftstore_storage.backends.protocols import Upload
-from draftstore_storage.service import Store
+from draftstore_storage.backends.protocols import Store, Upload
+from draftstore_storage.bootstrap import prepare_buckets
 from draftstore_storage.settings import StorageSettings
 from support.ports import free_port
 from support.scripted_store import HANG, RESET, answer, failure, scripted
@@ -135,3 +135,42 @@ def test_pauses_grow_and_differ() -> None:
     assert all(len(each) == calls.ATTEMPTS - 1 for each in pauses)
     assert all(calls.FIRST_PAUSE / 2 * 2**n <= each[n] <= calls.FIRST_PAUSE * 2**n for each in pauses for n in range(4))
     assert len({each[0] for each in pauses}) > 1
+
+
+UNVERSIONED = answer(200, "<VersioningConfiguration/>")
+REPLICATED = answer(
+    200,
+    "<ReplicationConfiguration><Role>r</Role><Rule><ID>1</ID><Status>Enabled</Status><Priority>1</Priority>"
+    "<Destination><Bucket>arn:aws:s3:::other</Bucket></Destination></Rule></ReplicationConfiguration>",
+)
+UNKNOWN = failure(501, "NotImplemented")
+
+
+async def test_replication_is_a_hazard(driver: str) -> None:
+    async with scripted(UNVERSIONED, REPLICATED, UNKNOWN) as server:
+        with store_at(server.port, driver) as store:
+            assert await store.buckets.hazards("draft") == ["replication"]
+
+
+async def test_a_store_that_knows_no_such_thing_has_no_hazard(driver: str) -> None:
+    async with scripted(UNKNOWN) as server:
+        with store_at(server.port, driver) as store:
+            assert await store.buckets.hazards("draft") == []
+
+
+async def test_a_start_without_the_right_to_see_or_change_settings_says_so(
+    driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    there, no_right = answer(200), failure(403, "AccessDenied")
+    async with scripted(there, there, there, no_right) as server:
+        with store_at(server.port, driver) as store:
+            await prepare_buckets(store.buckets, origins=["*"], patience=5)
+    assert any("not allowed to see" in line for line in caplog.messages)
+    assert any("not allowed to set CORS" in line for line in caplog.messages)
+
+
+async def test_a_store_that_comes_late_is_waited_for(driver: str) -> None:
+    there, starting = answer(200), failure(503, "XMinioServerNotInitialized")
+    async with scripted(*[starting] * 7, there, there, there, UNKNOWN) as server:
+        with store_at(server.port, driver) as store:
+            await prepare_buckets(store.buckets, origins=["*"], patience=5)

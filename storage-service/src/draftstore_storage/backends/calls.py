@@ -4,12 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import chain
+from draftstore_storage.backends.threads import Threads
 from draftstore_storage.backends.translation import Failure, translate
 from draftstore_storage.errors import Unavailable
 
@@ -35,7 +36,7 @@ class Calls(Generic[Client]):
     def __init__(self, client: Client, explain: Explain, *, threads: int) -> None:
         self._client = client
         self._explain = explain
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._threads = Threads(threads)
 
     async def run(self, role: BucketRole, key: str | None, call: Callable[[Client], T]) -> T:
         """What `call` returns. It is called again after a transient error, so it must be safe to repeat."""
@@ -54,8 +55,8 @@ class Calls(Generic[Client]):
             raise Unavailable(role, key) from error
 
     def close(self) -> None:
-        """Start no more calls; those under way end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Start no more calls; those under way end by themselves, or with the process."""
+        self._threads.close()
 
     async def _attempts(self, role: BucketRole, key: str | None, call: Callable[[Client], T]) -> T:
         for pause in _pauses():
@@ -68,7 +69,7 @@ class Calls(Generic[Client]):
 
     async def _attempt(self, role: BucketRole, key: str | None, call: Callable[[Client], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call, self._client)
+            return await self._threads.run(partial(call, self._client))
         except Exception as error:
             failure = self._explain(error)
             if failure is None:

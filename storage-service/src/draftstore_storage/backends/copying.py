@@ -63,8 +63,9 @@ class Copier:
             async with asyncio.TaskGroup() as group:
                 pieces = enumerate(copy_ranges(request.size, self._part_size), start=1)
                 tasks = [group.create_task(part(number, piece)) for number, piece in pieces]
-        except* StoreError as failures:
-            raise failures.exceptions[0] from None
+        except ExceptionGroup as failures:
+            first = failures.exceptions[0]
+            raise first from first.__cause__
         return [task.result() for task in tasks]
 
     async def _give_up(self, upload: Upload) -> None:

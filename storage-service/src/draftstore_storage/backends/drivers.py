@@ -9,12 +9,12 @@ from draftstore_storage.backends.minio import client as minio_client
 from draftstore_storage.backends.minio.buckets import MinioBuckets
 from draftstore_storage.backends.minio.multipart import MinioMultipart
 from draftstore_storage.backends.minio.objects import MinioObjects
+from draftstore_storage.backends.protocols import Store
 from draftstore_storage.backends.s3 import client as s3_client
 from draftstore_storage.backends.s3.buckets import S3Buckets
 from draftstore_storage.backends.s3.credentials import ChainCredentials
 from draftstore_storage.backends.s3.multipart import S3Multipart
 from draftstore_storage.backends.s3.objects import S3Objects
-from draftstore_storage.service import Store
 from draftstore_storage.settings import StorageSettings
 from draftstore_storage.signing.credentials import Credentials, CredentialSource, StaticCredentials
 from draftstore_storage.signing.presigner import Presigner

@@ -9,7 +9,7 @@ For every method of every backend:
 * ETags carry no quotes and are never a checksum.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -47,7 +47,7 @@ class ObjectBackend(Protocol):
         """What the store says of the key: `NotFound` if the bucket is there and the object is not."""
         ...
 
-    def get(self, role: BucketRole, key: str) -> AsyncIterator[bytes]:
+    def get(self, role: BucketRole, key: str) -> AsyncGenerator[bytes, None]:
         """The object's bytes as they are stored, in pieces of at most 256 KiB; `NotFound` before the first.
 
         One piece is in memory at a time. Whoever stops early closes the iterator (`aclosing`), and so the
@@ -155,3 +155,13 @@ class PresignBackend(Protocol):
     async def part(self, request: wire.PresignPart) -> wire.SignedRequest: ...
 
     async def get(self, request: wire.PresignGet) -> wire.SignedRequest: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One object store through the four interfaces."""
+
+    objects: ObjectBackend
+    multipart: MultipartBackend
+    buckets: BucketBackend
+    urls: PresignBackend

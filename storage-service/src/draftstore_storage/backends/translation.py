@@ -22,7 +22,7 @@ class Failure:
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed in a moment."""
-        if self.code in _TRANSIENT:
+        if self.code in _TRANSIENT or self.status in {408, 429}:
             return True
         return self.status < 300 or (self.status >= 500 and self.status != 501)
 
@@ -46,6 +46,11 @@ _TRANSIENT = frozenset(
 )
 
 _BY_CODE: dict[str, type[errors.StoreError]] = {
+    "AuthorizationHeaderMalformed": errors.Denied,
+    "ExpiredToken": errors.Denied,
+    "IllegalLocationConstraintException": errors.Denied,
+    "InvalidToken": errors.Denied,
+    "PermanentRedirect": errors.Denied,
     "NoSuchKey": errors.NotFound,
     "NoSuchVersion": errors.NotFound,
     "NoSuchBucket": errors.BucketNotFound,
@@ -66,6 +71,7 @@ _BY_CODE: dict[str, type[errors.StoreError]] = {
 }
 
 _BY_STATUS: dict[int, type[errors.StoreError]] = {
+    301: errors.Denied,  # another region than the settings say
     401: errors.Denied,
     403: errors.Denied,
     404: errors.NotFound,

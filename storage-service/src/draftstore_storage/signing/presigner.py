@@ -1,13 +1,13 @@
 """Presigned URLs and forms: the hottest code of the service, and no SDK in it.
 
-What is declared is signed, so the store enforces it: a PUT of another length, type or checksum is refused
-before a byte is stored.
+What is declared is signed, so the store enforces it: a PUT of another length, type or checksum is refused, and
+nothing is stored.
 """
 
 import json
 from base64 import b64encode
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
@@ -69,24 +69,23 @@ class Presigner:
         """A form for this key of the draft bucket, these sizes, this type or family of types, and no other field."""
         stamp = await self._stamp()
         expires_at = _expires_at(stamp, request.expires_in)
-        fields = _form_fields(request, stamp)
-        policy = b64encode(json.dumps(self._policy(request, fields, expires_at)).encode()).decode()
+        declared, proof = _declared_fields(request), _proof_fields(request, stamp)
+        policy = {
+            "expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "conditions": [
+                *_form_limits(request),
+                *({name: value} for name, value in declared.items()),
+                {"bucket": self._buckets.draft},
+                *({name: value} for name, value in proof.items()),
+            ],
+        }
+        encoded = b64encode(json.dumps(policy).encode()).decode()
         return wire.SignedRequest(
             method="POST",
             url=self._addresses["draft"].form_url,
-            fields={**fields, "policy": policy, "x-amz-signature": stamp.key.sign(policy)},
+            fields={**declared, **proof, "policy": encoded, "x-amz-signature": stamp.key.sign(encoded)},
             expires_at=expires_at,
         )
-
-    def _policy(self, request: wire.PresignForm, fields: dict[str, str], expires_at: datetime) -> dict[str, Any]:
-        conditions: list[Any] = [
-            {"bucket": self._buckets.draft},
-            ["content-length-range", request.min_size, request.max_size],
-            *({name: value} for name, value in fields.items()),
-        ]
-        if request.content_type is None:
-            conditions.append(["starts-with", "$Content-Type", request.content_type_prefix or ""])
-        return {"expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "conditions": conditions}
 
     async def _url(
         self,
@@ -129,17 +128,27 @@ def _query(stamp: Stamp, lifetime: int, names: list[str], query: dict[str, str])
     return f"{stamp.query}&X-Amz-Expires={lifetime}{security}&X-Amz-SignedHeaders={'%3B'.join(names)}{others}"
 
 
-def _form_fields(request: wire.PresignForm, stamp: Stamp) -> dict[str, str]:
-    fields = {
+def _form_limits(request: wire.PresignForm) -> list[list[str | int]]:
+    sizes: list[str | int] = ["content-length-range", request.min_size, request.max_size]
+    if request.content_type is not None:
+        return [sizes]
+    return [sizes, ["starts-with", "$Content-Type", request.content_type_prefix or ""]]
+
+
+def _declared_fields(request: wire.PresignForm) -> dict[str, str]:
+    declared = {} if request.content_type is None else {"Content-Type": request.content_type}
+    return {**declared, "success_action_status": CREATED}
+
+
+def _proof_fields(request: wire.PresignForm, stamp: Stamp) -> dict[str, str]:
+    token = stamp.credentials.session_token
+    return {
         "key": request.key,
-        "Content-Type": request.content_type,
-        "success_action_status": CREATED,
         "x-amz-algorithm": ALGORITHM,
         "x-amz-credential": stamp.key.credential,
         "x-amz-date": stamp.timestamp,
-        "x-amz-security-token": stamp.credentials.session_token,
+        **({"x-amz-security-token": token} if token else {}),
     }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _declared(size: int | None, checksum_sha256: str | None, content_type: str | None = None) -> dict[str, str]:

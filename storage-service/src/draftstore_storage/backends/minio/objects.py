@@ -1,6 +1,6 @@
 """Objects through the minio SDK."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
@@ -43,7 +43,7 @@ class MinioObjects:
             raise
         return _stored(key, found)
 
-    async def get(self, role: BucketRole, key: str) -> AsyncIterator[bytes]:
+    async def get(self, role: BucketRole, key: str) -> AsyncGenerator[bytes, None]:
         bucket = self._buckets.name(role)
         body = await self._calls.run(role, key, lambda minio: minio.get_object(bucket, key))
         try:
@@ -77,7 +77,7 @@ class MinioObjects:
     async def delete(self, role: BucketRole, key: str) -> None:
         bucket = self._buckets.name(role)
         try:
-            await self._calls.run(role, key, lambda minio: minio.remove_object(bucket, key))
+            await self._calls.run(role, key, lambda minio: minio.send("DELETE", bucket, key))
         except NotFound:
             return
 

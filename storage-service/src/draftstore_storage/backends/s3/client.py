@@ -13,6 +13,10 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import (
+    ConnectionError as EndpointError,
+)
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from draftstore_storage.backends.translation import NO_ANSWER, Failure
 from draftstore_storage.settings import StorageSettings
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 3.0
 
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+
+_LOST = (EndpointError, HTTPClientError, IncompleteReadError, ResponseParserError)
 
 
 def session(settings: StorageSettings) -> Any:
@@ -63,7 +69,7 @@ def explain(error: Exception) -> Failure | None:
         return _answered(error)
     if isinstance(error, _NO_CREDENTIALS):
         return Failure(403, "NoCredentials")
-    return NO_ANSWER if isinstance(error, HTTPClientError | IncompleteReadError) else _unsent(error)
+    return NO_ANSWER if isinstance(error, _LOST) else _unsent(error)
 
 
 def _answered(error: Any) -> Failure:

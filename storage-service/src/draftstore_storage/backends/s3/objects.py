@@ -1,6 +1,6 @@
 """Objects through boto3."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from draftstore_common.contracts import storage as wire
@@ -45,7 +45,7 @@ class S3Objects:
             last_modified=found["LastModified"],
         )
 
-    async def get(self, role: BucketRole, key: str) -> AsyncIterator[bytes]:
+    async def get(self, role: BucketRole, key: str) -> AsyncGenerator[bytes, None]:
         where = self._where(role, key)
         body = (await self._calls.run(role, key, lambda s3: s3.get_object(**where)))["Body"]
         try:
