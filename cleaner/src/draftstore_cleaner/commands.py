@@ -4,8 +4,8 @@ import asyncio
 import logging
 from dataclasses import asdict
 
-from draftstore_cleaner.service import Cleaner, ClockSkewError
-from draftstore_common.kit.errors import Problem, chain
+from draftstore_cleaner.service import Cleaner
+from draftstore_common.kit.errors import chain
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,6 @@ async def loop(cleaner: Cleaner, interval: float) -> None:
     while True:
         try:
             await cleaner.run()
-        except (Problem, ClockSkewError) as error:
-            log.error("cleaning failed", extra={"causes": chain(error)})  # noqa: TRY400  the causes say it all
+        except Exception as error:  # whatever it was, the next run is the remedy
+            log.exception("cleaning failed", extra={"causes": chain(error)})
         await asyncio.sleep(interval)

@@ -78,7 +78,7 @@ def create_app(
     pipeline = Pipeline(
         routes=RouteTable(routes),
         addresses=ClientAddress(settings.trusted_proxies),
-        verdicts=Verdicts(IdentityClient(identity, tokens), tokens),
+        verdicts=Verdicts(IdentityClient(identity, tokens)),
         admission=Admission(
             limiter,
             per_address=parse_limits(settings.rate_limit_per_ip),

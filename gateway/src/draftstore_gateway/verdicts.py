@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from draftstore_common.clients.identity import IdentityClient
-from draftstore_common.clients.service_tokens import TokenSource
+from draftstore_common.clients.service_tokens import ServiceMisconfigured
 from draftstore_common.contracts.api_keys import allows, is_well_formed
 from draftstore_common.contracts.identity import Audience, Verdict, VerifyRequest
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
@@ -53,9 +53,8 @@ class _Held:
 class Verdicts:
     """Asks identity about secrets: once for all who wait with the same one, from the same address."""
 
-    def __init__(self, identity: IdentityClient, tokens: TokenSource) -> None:
+    def __init__(self, identity: IdentityClient) -> None:
         self._identity = identity
-        self._tokens = tokens
         self._held: dict[_Key, _Held] = {}
         self._flights: dict[tuple[_Key, Address], asyncio.Task[Verdict]] = {}
 
@@ -93,11 +92,9 @@ class Verdicts:
 
     async def _verify(self, request: VerifyRequest) -> Verdict:
         try:
-            await self._tokens.token(Audience.IDENTITY)
-        except RelayedProblem as error:
-            raise _failed(error) from error
-        try:
             return await self._identity.verify(request)
+        except ServiceMisconfigured as error:
+            raise _failed(error) from error
         except RelayedProblem as error:
             if refuses_key(error) or error.http_status == 503:
                 raise
@@ -112,9 +109,9 @@ class Verdicts:
 
 def refuses_key(problem: Problem) -> bool:
     """Whether the problem is about the caller's key, and not about ours or the weather."""
-    return problem.http_status in {401, 403} and problem.code != "token_refused"
+    return problem.http_status in {401, 403}
 
 
-def _failed(error: RelayedProblem) -> VerificationFailed:
+def _failed(error: Problem) -> VerificationFailed:
     log.error("identity does not serve the gateway", extra={"status": error.http_status, "causes": chain(error)})
     return VerificationFailed()

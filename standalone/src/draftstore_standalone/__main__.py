@@ -9,10 +9,9 @@ import asyncio
 import logging
 import sys
 from logging.handlers import RotatingFileHandler
-from pathlib import Path
 
 from draftstore_common.kit.errors import CannotStart, Problem
-from draftstore_common.kit.logging import JsonFormatter
+from draftstore_common.kit.logging import configure
 from draftstore_common.kit.settings import load
 from draftstore_standalone.run import Installation, up
 from draftstore_standalone.servers import ServerError
@@ -31,7 +30,8 @@ def main() -> None:
     settings = load(StandaloneSettings)
     log = settings.data_dir / "draftstore.log"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    _log_to(log, settings.log_level)
+    kept = RotatingFileHandler(log, maxBytes=LOG_BYTES, backupCount=LOGS_KEPT)
+    configure("standalone", settings.log_level, file=kept)
     try:
         asyncio.run(up(Installation(settings, _say)))
     except (ServerError, CannotStart, Problem, TourFailedError) as error:
@@ -42,13 +42,6 @@ def main() -> None:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _log_to(path: Path, level: str) -> None:
-    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOGS_KEPT)
-    handler.setFormatter(JsonFormatter("standalone"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)
 
 
 if __name__ == "__main__":

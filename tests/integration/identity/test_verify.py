@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from draftstore_common.access import Access
 from draftstore_common.clients.identity import jwks_fetcher
-from draftstore_common.clients.service_tokens import ServiceTokens
+from draftstore_common.clients.service_tokens import ServiceMisconfigured, ServiceTokens
 from draftstore_common.clients.transport import AsgiTransport
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
@@ -188,9 +188,10 @@ async def test_a_change_is_written_with_the_number_verdicts_then_carry(identity:
 
 @pytest.mark.parametrize("service", [name for name in ServiceName if name != ServiceName.GATEWAY])
 async def test_only_the_gateway_may_verify(identity: Installation, service: ServiceName) -> None:
-    with pytest.raises(RelayedProblem) as refused:
+    with pytest.raises(ServiceMisconfigured) as refused:
         await identity.client(service).verify(VerifyRequest(secret=identity.data_key, audience=Audience.DRAFTS))
-    assert refused.value.http_status == 404
+    assert isinstance(refused.value.__cause__, RelayedProblem)
+    assert refused.value.__cause__.http_status == 404
 
 
 async def test_a_principal_may_not_verify(identity: Installation) -> None:

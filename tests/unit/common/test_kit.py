@@ -83,6 +83,7 @@ class _Body(Request):
     name: ObjectName
     size: int = Field(ge=0)
     parts: list[int] = []
+    labels: dict[str, str] = {}
 
 
 class _Seen(BaseModel):
@@ -149,6 +150,10 @@ async def ask(app: FastAPI, method: str, path: str, **more: Any) -> Any:
         (b'{"name": "", "size": 1}', 422, "object_name_empty"),
         (b'{"name": "a", "size": 1, "parts": [1, "x"]}', 422, "invalid_parts"),
         (b"[]", 422, "invalid_request"),
+        (b'{"name": "\xff", "size": 1}', 400, "invalid_json"),
+        (b"[" * 60_000, 400, "invalid_json"),
+        (b'{"name": "a", "size": ' + b"9" * 5000 + b"}", 400, "invalid_json"),
+        (b'{"name": "a", "size": 1, "labels": {"my key": 1}}', 422, "invalid_labels"),
     ],
 )
 async def test_bad_input_is_a_problem_with_the_code_of_what_is_wrong(
@@ -159,6 +164,13 @@ async def test_bad_input_is_a_problem_with_the_code_of_what_is_wrong(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert answer.json()["detail"].endswith(".")
+
+
+async def test_a_small_hostile_request_gets_no_large_answer(app: FastAPI) -> None:
+    body = {"name": "a", "size": 1} | {f"{number}" * 50: 1 for number in range(5000)}
+    answer = await ask(app, "POST", "/things", json=body)
+    assert answer.json()["code"] == "unknown_field"
+    assert len(answer.content) < 10_000
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,13 @@ class Issuer:
     def __init__(self) -> None:
         self.fetches = 0
         self.away = False
+        self.hangs: asyncio.Event | None = None
 
     async def fetch(self) -> Mapping[str, Any]:
         self.fetches += 1
         await asyncio.sleep(0)
+        if self.hangs is not None:
+            await self.hangs.wait()
         if self.away:
             raise OSError("away")
         return JWKS
@@ -112,7 +115,23 @@ async def test_the_last_good_keys_serve_while_identity_is_away() -> None:
     await verify(token(), verifier)
     issuer.away = True
     assert (await verify(token(jti="j2"), verifier))["sub"] == "drafts"
-    assert issuer.fetches > 1
+    async with asyncio.timeout(5):
+        while issuer.fetches < 2:
+            await asyncio.sleep(0)
+    with pytest.raises(KeysUnavailable):
+        await verify(token(kid="new"), verifier)
+    assert (await verify(token(jti="j3"), verifier))["sub"] == "drafts"
+
+
+async def test_keys_that_are_held_serve_at_once_while_identity_hangs() -> None:
+    issuer = Issuer()
+    verifier = TokenVerifier(JwksCache(issuer.fetch, max_age=0, cooldown=0))
+    await verify(token(), verifier)
+    issuer.hangs = asyncio.Event()
+    async with asyncio.timeout(1):
+        for number in range(5):
+            assert (await verify(token(jti=f"h{number}"), verifier))["sub"] == "drafts"
+    issuer.hangs.set()
 
 
 async def test_without_any_keys_nobody_gets_in_and_the_caller_may_come_back() -> None:

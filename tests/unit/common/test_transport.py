@@ -59,6 +59,18 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
             await transport.send(Call("GET", "/"))
 
 
+async def test_a_call_whose_time_is_over_is_not_sent_at_all() -> None:
+    async def ask() -> None:
+        set_timeout(0)
+        async with HttpTransport("http://127.0.0.1:1") as transport:
+            await transport.send(Call("GET", "/"))
+
+    async with asyncio.timeout(2):
+        with pytest.raises(ServiceUnavailable) as refused:
+            await asyncio.create_task(ask())
+    assert refused.value.__cause__ is None, "nobody was asked"
+
+
 async def test_a_lifespan_runs_once_and_a_failed_start_raises() -> None:
     seen: list[str] = []
 

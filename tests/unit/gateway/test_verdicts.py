@@ -34,7 +34,7 @@ class _ExpiringSoon(IdentityClient):
 
 
 def _verdicts(identity: SmallIdentity, client: type[IdentityClient] = IdentityClient) -> Verdicts:
-    return Verdicts(client(AsgiTransport(identity.app), _AnyToken()), _AnyToken())
+    return Verdicts(client(AsgiTransport(identity.app), _AnyToken()))
 
 
 async def test_a_verdict_is_asked_for_once_and_apart_for_every_audience() -> None:

@@ -1,22 +1,28 @@
 """What every typed client is made of: a model in, a model out, problems raised as problems."""
 
+import logging
 from typing import TypeVar
 
 from pydantic import BaseModel
 
-from draftstore_common.clients.service_tokens import TokenSource
+from draftstore_common.clients.service_tokens import ServiceMisconfigured, TokenSource
 from draftstore_common.clients.transport import Call, Reply, Transport
 from draftstore_common.contracts.identity import Audience
-from draftstore_common.kit.errors import RelayedProblem
+from draftstore_common.kit.errors import Problem, RelayedProblem
+
+log = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_ABOUT_US = frozenset({"token_refused", "unauthorized", "not_found", "method_not_allowed"})
+"""Codes by which a service refuses another service, not the request it came with."""
 
 
 class ServiceClient:
     """Calls `/internal/…` routes of one service with this service's token for it.
 
     Every method raises `RelayedProblem` with the other service's `code` on an error answer, and
-    `ServiceUnavailable` when the service does not answer in time.
+    `ServiceUnavailable` when the service does not answer in time. `ServiceMisconfigured` when it does not know us.
     """
 
     audience: Audience
@@ -38,5 +44,16 @@ class ServiceClient:
         body = request.model_dump_json(exclude_defaults=True).encode()
         reply = await self._transport.send(Call("POST", path, body, headers))
         if reply.status >= 300:
-            raise RelayedProblem.parse(reply.status, reply.body, reply.headers.get("retry-after"))
+            raise _problem(path, reply)
         return reply
+
+
+def _problem(path: str, reply: Reply) -> Problem:
+    """What another service's error means here: about the request, or about us."""
+    problem = RelayedProblem.parse(reply.status, reply.body, reply.headers.get("retry-after"))
+    if problem.code not in _ABOUT_US:
+        return problem
+    log.error("an internal call was refused", extra={"path": path, "code": problem.code})
+    misconfigured = ServiceMisconfigured()
+    misconfigured.__cause__ = problem
+    return misconfigured

@@ -1,15 +1,28 @@
 """Service tokens: a service proves who it is with its service key, once per audience and lifetime."""
 
-import asyncio
+import logging
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from draftstore_common.clients.transport import Call, Transport
 from draftstore_common.contracts.identity import Audience, ServiceToken, ServiceTokenRequest
 from draftstore_common.kit.clock import Clock, utc_now
-from draftstore_common.kit.errors import RelayedProblem
+from draftstore_common.kit.errors import Problem, RelayedProblem
+from draftstore_common.kit.flight import SingleFlight
+
+log = logging.getLogger(__name__)
 
 RENEW_BEFORE = timedelta(seconds=30)
+FETCH_TIMEOUT = 5.0
+
+
+class ServiceMisconfigured(Problem):
+    """One of our services does not accept another: a wrong SERVICE_KEY, SERVICE_KEYS or URL."""
+
+    code = "service_misconfigured"
+    title = "The installation is misconfigured"
+    detail = "A part of this installation does not accept another. Report the request id to whoever runs it."
 
 
 class TokenSource(Protocol):
@@ -19,31 +32,43 @@ class TokenSource(Protocol):
 
 
 class ServiceTokens:
-    """Fetches tokens from identity and keeps each until shortly before it expires. One fetch serves all waiters."""
+    """Fetches tokens from identity and keeps each for its lifetime, renewing it before it ends.
+
+    One fetch serves all who wait. While identity is away, a token that still lives goes on serving.
+    """
 
     def __init__(self, identity: Transport, service_key: str, *, clock: Clock = utc_now) -> None:
         self._identity = identity
         self._service_key = service_key
         self._clock = clock
         self._tokens: dict[Audience, ServiceToken] = {}
-        self._flights: dict[Audience, asyncio.Lock] = {audience: asyncio.Lock() for audience in Audience}
+        self._flights = {
+            audience: SingleFlight(partial(self._fetch, audience), timeout=FETCH_TIMEOUT) for audience in Audience
+        }
 
     async def token(self, audience: Audience) -> str:
-        """A token with at least half a minute left to live."""
-        if self._stale(audience):
-            async with self._flights[audience]:
-                if self._stale(audience):
-                    self._tokens[audience] = await self._fetch(audience)
+        """A token that lives; raises `ServiceMisconfigured` if identity does not know our key."""
+        if not self._lives(audience, for_at_least=RENEW_BEFORE):
+            try:
+                await self._flights[audience].wait()
+            except (Problem, TimeoutError):
+                if not self._lives(audience, for_at_least=timedelta()):
+                    raise
         return self._tokens[audience].token
 
-    def _stale(self, audience: Audience) -> bool:
+    def _lives(self, audience: Audience, *, for_at_least: timedelta) -> bool:
         held = self._tokens.get(audience)
-        return held is None or held.expires_at - RENEW_BEFORE <= self._clock()
+        return held is not None and held.expires_at - for_at_least > self._clock()
 
-    async def _fetch(self, audience: Audience) -> ServiceToken:
+    async def _fetch(self, audience: Audience) -> None:
         body = ServiceTokenRequest(audience=audience).model_dump_json().encode()
         headers = {"authorization": f"Bearer {self._service_key}", "content-type": "application/json"}
         reply = await self._identity.send(Call("POST", "/internal/service-token", body, headers))
-        if reply.status != 200:
-            raise RelayedProblem.parse(reply.status, reply.body, reply.headers.get("retry-after"))
-        return ServiceToken.model_validate_json(reply.body)
+        if reply.status == 200:
+            self._tokens[audience] = ServiceToken.model_validate_json(reply.body)
+            return
+        problem = RelayedProblem.parse(reply.status, reply.body, reply.headers.get("retry-after"))
+        if reply.status < 500:
+            log.error("identity refuses this service's key", extra={"code": problem.code})
+            raise ServiceMisconfigured from problem
+        raise problem

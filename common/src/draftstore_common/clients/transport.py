@@ -81,6 +81,8 @@ class HttpTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
+        if timeout <= 0:  # which aiohttp would read as "no timeout"
+            raise ServiceUnavailable
         try:
             return await self._exchange(call, timeout)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

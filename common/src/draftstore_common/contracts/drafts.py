@@ -11,16 +11,15 @@ from draftstore_common.contracts.names import ObjectName, PlainText, PublicBucke
 DraftState = Literal[
     "open", "uploaded", "confirming", "prepared", "confirmed", "expired", "discarded", "purging", "purged"
 ]
-LivingState = Literal["open", "uploaded", "confirming", "prepared"]
 OnConflict = Literal["fail", "replace"]
 Stage = Literal["draft", "main"]
 
 MIN_DRAFT_TTL = 60
 MAX_DRAFT_TTL = 7 * 24 * 3600
-MAX_SIZE = 50 * 1024**4
-"""50 TiB, the largest object S3 documents."""
+MAX_PUT_SIZE = 5 * 1024**3
+"""5 GiB, the most S3 takes in one PUT (S3 user guide, "Uploading objects")."""
 
-DraftTtl = Annotated[int, Field(ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="seconds, 60 s to 7 days")]
+DraftTtl = Annotated[int, Field(strict=True, ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="seconds, 60 s to 7 days")]
 HeaderValue = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 MediaType = Annotated[
     str,
@@ -40,7 +39,7 @@ class UploadIntent(Request):
     """What the client says of the bytes it will send. What is declared is enforced, by the store and at confirm."""
 
     object_name: ObjectName
-    size: int | None = Field(default=None, ge=0, le=MAX_SIZE, description="bytes")
+    size: int | None = Field(default=None, strict=True, ge=0, le=MAX_PUT_SIZE, description="bytes")
     content_type: MediaType | None = None
     checksum_sha256: Sha256 | None = None
     ttl: DraftTtl | None = None

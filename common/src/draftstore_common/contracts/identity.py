@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from draftstore_common.contracts.base import Answer, Instant, Request
-from draftstore_common.contracts.names import PlainText
+from draftstore_common.contracts.names import NamePrefix, PlainText
 
 
 class Scope(StrEnum):
@@ -122,7 +122,7 @@ class KeyCreate(Request):
     expires_at: Instant | None = None
     rate_limits: list[RateLimit] | None = Field(default=None, max_length=8)
     cidrs: list[IPv4Network | IPv6Network] = Field(default=[], max_length=100)
-    name_prefixes: list[Annotated[PlainText, Field(min_length=1, max_length=800)]] = Field(default=[], max_length=100)
+    name_prefixes: list[Annotated[NamePrefix, Field(min_length=1, max_length=800)]] = Field(default=[], max_length=100)
     environment: Literal["live", "test"] = "live"
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from draftstore_common.contracts.base import Answer, BucketRole, Instant, Request, Sha256
-from draftstore_common.contracts.drafts import DraftState, LivingState, Metadata, Object, OnConflict, Receipt
+from draftstore_common.contracts.drafts import DraftState, Metadata, Object, OnConflict, Receipt
 from draftstore_common.contracts.names import ObjectName
 
 
@@ -58,7 +58,7 @@ class DraftRecord(Answer):
     object_name: str
     storage_key: str
     state: DraftState
-    upload_type: Literal["put"]
+    upload_type: str
     upload_id: str | None = None
     declared_size: int | None = None
     declared_content_type: str | None = None
@@ -291,6 +291,3 @@ class DuePlan(Answer):
     bytes: int
     oldest_due_at: Instant | None = None
     now: Instant
-
-
-LIVING_STATES: tuple[LivingState, ...] = ("open", "uploaded", "confirming", "prepared")

@@ -5,8 +5,8 @@ stores keep objects on (255 bytes a segment). Every broken rule has a code of it
 """
 
 import re
-import unicodedata
 from typing import Annotated
+from unicodedata import normalize
 
 from pydantic import AfterValidator
 
@@ -25,7 +25,7 @@ def check_object_name(name: str) -> str:
     if not name:
         raise broken_rule("object_name_empty", "Give the object a name of 1 to 800 bytes")
     _check_characters(name)
-    name = unicodedata.normalize("NFC", name)
+    name = normalize("NFC", name)
     if len(name.encode()) > MAX_NAME_BYTES:
         raise broken_rule("object_name_too_long", f"Shorten the name to at most {MAX_NAME_BYTES} bytes of UTF-8")
     _check_segments(name.split("/"))
@@ -50,6 +50,10 @@ def check_plain_text(value: str) -> str:
 
 PlainText = Annotated[str, AfterValidator(check_plain_text)]
 """Text that may go into a row, a log line or a header."""
+
+
+NamePrefix = Annotated[str, AfterValidator(check_plain_text), AfterValidator(lambda text: normalize("NFC", text))]
+"""The beginning of object names, in NFC as they are."""
 
 
 def _check_segments(segments: list[str]) -> None:

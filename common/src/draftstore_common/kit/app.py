@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -25,6 +26,7 @@ from draftstore_common.kit.context import (
 )
 from draftstore_common.kit.errors import (
     PROBLEM_MEDIA_TYPE,
+    MalformedJson,
     MethodNotAllowed,
     NotFound,
     Problem,
@@ -41,6 +43,7 @@ Check = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 READY_TIMEOUT = 3.0
+MAX_TIMEOUT = 3600.0
 
 _QUIET = ("/health", "/internal/")
 """Paths whose requests are logged at DEBUG: probes, and calls between services, whose outcome the caller logs."""
@@ -111,9 +114,10 @@ class _Answer:
 
 def _timeout(value: str | None) -> float:
     try:
-        return min(max(float(value or DEFAULT_TIMEOUT), 0.0), 3600.0)
+        seconds = float(value or DEFAULT_TIMEOUT)
     except ValueError:
         return DEFAULT_TIMEOUT
+    return min(max(seconds, 0.0), MAX_TIMEOUT) if math.isfinite(seconds) else DEFAULT_TIMEOUT
 
 
 async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
@@ -131,12 +135,14 @@ async def _on_validation(_: Request, error: Exception) -> ProblemResponse:
 async def _on_http(_: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
     match error.status_code:
-        case 404:
-            return ProblemResponse(NotFound())
+        case 400:
+            return ProblemResponse(MalformedJson())  # FastAPI's word for a body that cannot be read as JSON
         case 405:
             return ProblemResponse(MethodNotAllowed())
+        case 404:
+            return ProblemResponse(NotFound())
         case _:
-            return ProblemResponse(Problem(str(error.detail)))
+            return ProblemResponse(Problem())
 
 
 def service_app(title: str, *, lifespan: Lifespan, routers: list[APIRouter], description: str = "") -> FastAPI:

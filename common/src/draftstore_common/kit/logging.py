@@ -12,7 +12,7 @@ from draftstore_common.kit.context import request_id
 _SECRETS = re.compile(
     r"(?P<key>ds_(?:live|test|admin)_)[0-9A-Za-z]{8,}"
     r"|(?P<bearer>(?i:bearer)(?:\s+|%20))[^\s\"',]+"
-    r"|(?P<signed>(?i:x-amz-(?:signature|credential|security-token))(?:=|%3D))[^&\s\"']+"
+    r"|(?P<signed>(?i:x-amz-(?:signature|credential|security-token)|signature|credential)(?:=|%3D))[^&\s\"',]+"
     r"|(?P<url>://[^:/@\s]+:)[^@/\s]+(?=@)"
 )
 
@@ -62,10 +62,11 @@ class HumanFormatter(logging.Formatter):
         return redact(line)
 
 
-def configure(service: str, level: str = "INFO") -> None:
-    """Send the root logger to stderr: text when it is a terminal, JSON lines otherwise."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(HumanFormatter() if sys.stderr.isatty() else JsonFormatter(service))
+def configure(service: str, level: str = "INFO", *, file: logging.Handler | None = None) -> None:
+    """Send the root logger to `file` as JSON lines, or to stderr: text when that is a terminal, else JSON lines."""
+    handler = file or logging.StreamHandler(sys.stderr)
+    on_terminal = file is None and sys.stderr.isatty()
+    handler.setFormatter(HumanFormatter() if on_terminal else JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("botocore", "boto3", "urllib3", "asyncio", "alembic.runtime"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

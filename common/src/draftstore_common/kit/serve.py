@@ -1,14 +1,15 @@
 """Run one application on uvicorn, the same way for every service."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from draftstore_common.kit.errors import CannotStart, Unavailable
+from draftstore_common.kit.errors import CannotStart, Problem, Unavailable
 from draftstore_common.kit.protocol import StrictHttpProtocol
 
 
@@ -30,8 +31,41 @@ def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.
 
 
 def serve(app: ASGIApp, *, host: str, port: int, grace: int) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return."""
-    uvicorn.Server(server_config(app, host=host, port=port, grace=grace)).run()
+    """Serve until SIGTERM or SIGINT, then drain and return; a start that fails exits with status 2 and one line."""
+    start = Start(app)
+    with contextlib.suppress(SystemExit):  # uvicorn's own way out when the start failed
+        uvicorn.Server(server_config(start, host=host, port=port, grace=grace)).run()
+    if start.failure is not None:
+        _exit(start.failure)
+
+
+class Start:
+    """Pure ASGI: remembers why the application did not start, and keeps its traceback out of the server's log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def quietly(message: Message) -> None:
+            await send({**message, "message": ""} if message["type"] == "lifespan.startup.failed" else message)
+
+        try:
+            await self._app(scope, receive, quietly)
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+def _exit(error: Exception) -> NoReturn:
+    if not isinstance(error, CannotStart | Problem):
+        raise error
+    sys.stderr.write(f"Cannot start: {error}\n")
+    raise SystemExit(2) from None
 
 
 def run_or_exit(work: Coroutine[Any, Any, None]) -> None:
@@ -39,5 +73,4 @@ def run_or_exit(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except (CannotStart, Unavailable) as error:
-        sys.stderr.write(f"Cannot start: {error}\n")
-        raise SystemExit(2) from None
+        _exit(error)

@@ -4,9 +4,9 @@ Fixed algorithm and type, required claims, one audience; verified tokens are rem
 so that a hop pays for a hash and not for a signature.
 """
 
-import asyncio
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -15,6 +15,7 @@ import jwt
 from jwt import PyJWK
 
 from draftstore_common.kit.errors import Unauthorized, Unavailable
+from draftstore_common.kit.flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,9 @@ ALGORITHM = "ES256"
 ISSUER = "draftstore-identity"
 LEEWAY = 5
 """Seconds by which the clocks of two services may differ."""
+
+FETCH_TIMEOUT = 5.0
+"""Seconds one fetch of public keys may take."""
 
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "iat", "exp", "jti")
 
@@ -44,52 +48,63 @@ class KeysUnavailable(Unavailable):
 
 
 class JwksCache:
-    """Public keys by `kid`. Keeps the last good answer, fetches once for all waiters, at most once per `cooldown`."""
+    """Public keys by `kid`. A key that is held serves at once, however old, while newer ones are fetched beside.
+
+    One fetch serves all who wait; a new one begins at most once per `cooldown` seconds.
+    """
 
     def __init__(self, fetch: FetchJwks, *, max_age: float = 300.0, cooldown: float = 2.0) -> None:
         self._fetch = fetch
         self._max_age = max_age
         self._cooldown = cooldown
         self._keys: dict[str, PyJWK] = {}
-        self._fetched = -max_age
-        self._attempted = -max_age
-        self._flight = asyncio.Lock()
+        self._fetched = self._attempted = -math.inf
+        self._failed = False
+        self._flight = SingleFlight(self._refresh, timeout=FETCH_TIMEOUT)
 
     async def key(self, kid: str) -> PyJWK:
-        """The key of this id; raises `TokenRefused` if the issuer does not know it."""
-        if self._missing(kid):
-            async with self._flight:
-                if self._missing(kid) and self._may_try():
-                    await self._refresh()
-        if not self._keys:
-            raise KeysUnavailable
-        if kid not in self._keys:
-            raise TokenRefused
-        return self._keys[kid]
+        """The key of this id.
+
+        Raises `TokenRefused` if the issuer does not know it, `KeysUnavailable` if it cannot be asked.
+        """
+        if kid in self._keys:
+            self._renew_if_old()
+            return self._keys[kid]
+        await self._look()
+        if kid in self._keys:
+            return self._keys[kid]
+        raise KeysUnavailable if self._failed else TokenRefused
 
     async def ready(self) -> None:
         """Raise `KeysUnavailable` unless at least one key is known."""
         if not self._keys:
-            async with self._flight:
-                if self._may_try():
-                    await self._refresh()
+            await self._look()
         if not self._keys:
             raise KeysUnavailable
 
-    def _missing(self, kid: str) -> bool:
-        return kid not in self._keys or time.monotonic() - self._fetched > self._max_age
+    async def _look(self) -> None:
+        if self._flight.running or self._may_try():
+            try:
+                await self._flight.wait()
+            except (Unavailable, TimeoutError) as error:
+                raise KeysUnavailable from error
+
+    def _renew_if_old(self) -> None:
+        if time.monotonic() - self._fetched > self._max_age and self._may_try():
+            self._flight.start()
 
     def _may_try(self) -> bool:
         return time.monotonic() - self._attempted > self._cooldown
 
     async def _refresh(self) -> None:
-        self._attempted = time.monotonic()
+        self._attempted, self._failed = time.monotonic(), True
         try:
             document = await self._fetch()
             self._keys = {entry["kid"]: PyJWK(entry, ALGORITHM) for entry in document["keys"]}
-            self._fetched = time.monotonic()
         except Exception as error:  # whatever it was, the keys we have are better than none
             log.warning("public keys not refreshed", extra={"causes": [repr(error)]})
+            return
+        self._fetched, self._failed = time.monotonic(), False
 
 
 class TokenVerifier:

@@ -10,6 +10,11 @@ _OUTSIDE = frozenset({"body", "query", "path", "header"})
 _GENERIC = {"extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 
+MAX_ERRORS = 20
+MAX_FIELD = 100
+"""Bounds of what an answer says, so that a small hostile request gets no large one."""
+
+
 def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     """The problem for a request that failed validation. Values the caller sent are never repeated.
 
@@ -18,14 +23,14 @@ def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     """
     if any(error["type"] == "json_invalid" for error in errors):
         return MalformedJson()
-    fields = [_field_error(error) for error in errors]
+    fields = [_field_error(error) for error in errors[:MAX_ERRORS]]
     first = fields[0]
     return InvalidRequest(f"{first.field}: {first.detail}", code=first.code, errors=fields)
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     path = [part for part in error["loc"] if part not in _OUTSIDE and not _is_union_branch(part)]
-    field = ".".join(str(part) for part in path) or "body"
+    field = ".".join(str(part) for part in path)[:MAX_FIELD] or "body"
     return FieldError(field=field, code=_code(error, path), detail=_detail(error))
 
 
@@ -40,8 +45,8 @@ def _code(error: Mapping[str, Any], path: list[Any]) -> str:
         return _GENERIC[kind]
     if _is_ours(error):
         return kind
-    names = [part for part in path if isinstance(part, str)]
-    return f"invalid_{names[-1]}" if names else "invalid_request"
+    # The first part is a field of ours; what follows may be the caller's own words.
+    return f"invalid_{path[0]}" if path and isinstance(path[0], str) else "invalid_request"
 
 
 def _is_ours(error: Mapping[str, Any]) -> bool:
