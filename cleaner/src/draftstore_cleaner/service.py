@@ -14,6 +14,7 @@ from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.contracts.metadata import ClaimDue, DueBatch, DueItem, DuePlan, PurgedItem, ReportPurged
 from draftstore_common.contracts.storage import DeleteRequest, MultipartRef
+from draftstore_common.kit.errors import Problem, chain
 
 log = logging.getLogger(__name__)
 
@@ -96,18 +97,27 @@ class Cleaner:
             purged = [PurgedItem(kind=item.kind, id=item.id, final=item.final) for item in gone]
             await self._metadata.report_purged(ReportPurged(items=purged))
         _count(report, batch, gone)
-        return bool(batch.items) or max(batch.expired, batch.recovered) >= limit
+        return batch.taken > 0
 
     async def _purge(self, batch: DueBatch) -> list[DueItem]:
         """Remove the bytes of a batch; the items whose bytes are certainly gone."""
-        for item in batch.items:
-            if item.upload_id is not None:
-                await self._storage.abort_multipart(MultipartRef(key=item.storage_key, upload_id=item.upload_id))
+        stuck = [item for item in batch.items if not await self._aborted(item)]
         roles: tuple[BucketRole, ...] = ("draft", "main")
-        failed: set[tuple[BucketRole, str]] = set()
+        failed = {(item.role, item.storage_key) for item in stuck}
         for role in roles:
             failed |= {(role, key) for key in await self._delete(role, batch.items)}
         return [item for item in batch.items if (item.role, item.storage_key) not in failed]
+
+    async def _aborted(self, item: DueItem) -> bool:
+        """Whether nothing of a multipart upload is left; one that resists does not hold up the others."""
+        if item.upload_id is None:
+            return True
+        try:
+            await self._storage.abort_multipart(MultipartRef(key=item.storage_key, upload_id=item.upload_id))
+        except Problem as problem:
+            log.error("not aborted", extra={"key": item.storage_key, "causes": chain(problem)})  # noqa: TRY400
+            return False
+        return True
 
     async def _delete(self, role: BucketRole, items: Iterable[DueItem]) -> list[str]:
         """Delete the items of one bucket; the keys the store would not delete."""

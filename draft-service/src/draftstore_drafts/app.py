@@ -10,13 +10,14 @@ from draftstore_common.clients.identity import jwks_fetcher
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.clients.service_tokens import ServiceTokens
 from draftstore_common.clients.storage import StorageClient
-from draftstore_common.clients.transport import Transport
+from draftstore_common.clients.transport import Transport, alive
 from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import service_app
 from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_drafts import routes
+from draftstore_drafts.attempt import Tools
 from draftstore_drafts.by_name import ByNameService
-from draftstore_drafts.confirm import Confirmer, ConfirmSettings
+from draftstore_drafts.confirm import Confirmer
 from draftstore_drafts.content import Content
 from draftstore_drafts.context import Context
 from draftstore_drafts.objects import ObjectService
@@ -34,19 +35,14 @@ def create_app(settings: DraftSettings, *, identity: Transport, metadata: Transp
             tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
             clients = MetadataClient(metadata, tokens), StorageClient(storage, tokens)
             content = Content(*clients, download_ttl=settings.download_ttl)
-            confirmer = Confirmer(*clients, content, _confirm_settings(settings))
+            tools = Tools(*clients, content, settings.confirm_lease, url_grace=settings.download_ttl)
+            confirmer = Confirmer(tools, busy_wait=settings.confirm_wait)
             app.state.context = _context(settings, keys, clients[0], content, confirmer)
-            app.state.ready_checks = {"identity": keys.ready}
+            app.state.ready_checks = {"identity": keys.ready, "metadata": alive(metadata), "storage": alive(storage)}
             yield
-            await confirmer.drain()
+            await confirmer.drain(settings.shutdown_grace)
 
     return service_app("DraftStore draft-service", lifespan=lifespan, routers=[routes.router])
-
-
-def _confirm_settings(settings: DraftSettings) -> ConfirmSettings:
-    return ConfirmSettings(
-        lease_ttl=settings.confirm_lease, busy_wait=settings.confirm_wait, url_grace=settings.download_ttl
-    )
 
 
 def _context(

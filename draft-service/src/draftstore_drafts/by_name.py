@@ -1,8 +1,9 @@
 """The by-name routes: which draft or object a bare name means."""
 
-from collections.abc import Sequence
+import asyncio
 from uuid import UUID
 
+from draftstore_common.access import check_scope
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import MAIN
@@ -18,13 +19,15 @@ from draftstore_common.contracts.drafts import (
     Receipt,
     UploadIntent,
 )
-from draftstore_common.contracts.identity import Principal
+from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.problems import DraftNotFound, ObjectNotFound
 from draftstore_drafts.content import Content
-from draftstore_drafts.domain import check_name, receipt_of
-from draftstore_drafts.errors import DraftNotUploaded
+from draftstore_drafts.domain import check_name, check_same_bytes, receipt_of
+from draftstore_drafts.errors import AlreadyDeclared, DraftIdRequired, DraftNotUploaded
 from draftstore_drafts.service import DraftService, actor
+
+LOOK_AT_ONCE = 8
 
 
 class ByNameService:
@@ -45,6 +48,8 @@ class ByNameService:
             intent = UploadIntent.model_validate(body.model_dump(exclude={"draft_id"}))
             draft, signed = await self._drafts.begin(principal, intent)
         else:
+            if body.model_fields_set - {"object_name", "draft_id"}:
+                raise AlreadyDeclared
             await self._named(principal, body.draft_id, body.object_name)
             draft, signed = await self._drafts.resign(principal, body.draft_id)
         return ByNameUploadUrl(
@@ -61,10 +66,11 @@ class ByNameService:
         if body.draft_id is not None:
             await self._named(principal, body.draft_id, body.object_name)
             return await self._drafts.download_url(principal, body.draft_id)
-        found = await self._look(principal, body.object_name)
-        draft = await self._uploaded(principal, found.drafts, body.subject)
+        found = await self._look(principal, body)
+        draft = await self._uploaded(principal, found)
         if draft is not None:
             return await self._content.preview(draft)
+        check_scope(principal, Scope.OBJECTS_READ)
         return await self._content.download(_object(found))
 
     async def confirm(self, principal: Principal, body: ByNameConfirm) -> ByNameReceipt | ConfirmPending:
@@ -77,23 +83,30 @@ class ByNameService:
         if body.draft_id is not None:
             await self._named(principal, body.draft_id, body.object_name)
             return await self._drafts.confirm(principal, body.draft_id, options)
-        found = await self._look(principal, body.object_name)
-        draft = await self._uploaded(principal, found.drafts, body.subject)
+        found = await self._look(principal, body)
+        draft = await self._uploaded(principal, found)
         if draft is not None:
             return await self._drafts.confirm(principal, draft.id, options)
-        return receipt_of(_object(found))
+        return _receipt(found, body.etag)
 
-    async def _look(self, principal: Principal, object_name: str) -> wire.NameRecord:
-        check_name(principal, MAIN, object_name)
-        query = wire.FindByName(tenant_id=principal.tenant_id, bucket=MAIN, object_name=object_name)
-        return await self._metadata.find_by_name(query)
+    async def _look(self, principal: Principal, body: ByNameRequest) -> wire.NameRecord:
+        check_name(principal, MAIN, body.object_name)
+        return await self._metadata.find_by_name(
+            wire.FindByName(
+                tenant_id=principal.tenant_id, bucket=MAIN, object_name=body.object_name, subject=body.subject
+            )
+        )
 
-    async def _uploaded(
-        self, principal: Principal, drafts: Sequence[DraftRecord], subject: str | None
-    ) -> DraftRecord | None:
-        for draft in drafts:
-            if draft.subject == subject and await self._content.seen(draft, actor(principal)) is not None:
-                return draft
+    async def _uploaded(self, principal: Principal, found: wire.NameRecord) -> DraftRecord | None:
+        """The newest draft whose bytes are there. Open ones are looked at a few at a time, newest first."""
+        who = actor(principal)
+        for start in range(0, len(found.drafts), LOOK_AT_ONCE):
+            some = found.drafts[start : start + LOOK_AT_ONCE]
+            for seen in await asyncio.gather(*(self._content.seen(draft, who) for draft in some)):
+                if seen is not None:
+                    return seen
+        if found.more_drafts:
+            raise DraftIdRequired
         return None
 
     async def _named(self, principal: Principal, draft_id: UUID, object_name: str) -> None:
@@ -106,3 +119,12 @@ def _object(found: wire.NameRecord) -> wire.ObjectRecord:
     if found.object is not None:
         return found.object
     raise DraftNotUploaded if found.drafts else ObjectNotFound
+
+
+def _receipt(found: wire.NameRecord, previewed_etag: str | None) -> Receipt:
+    """The receipt of the object of this name, unless it is of other bytes or another subject than the caller's."""
+    if not found.subject_matches:
+        raise DraftNotUploaded if found.drafts else ObjectNotFound
+    receipt = receipt_of(_object(found))
+    check_same_bytes(previewed_etag, found.judged_etag, receipt.etag)
+    return receipt

@@ -7,11 +7,22 @@ from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.contracts.drafts import DownloadUrl
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord, RecordUploaded
-from draftstore_common.contracts.storage import DeleteRequest, PresignGet, PresignPut, SignedRequest, StoredObject
-from draftstore_common.kit.errors import Problem, RelayedProblem
+from draftstore_common.contracts.storage import (
+    DeleteRequest,
+    PresignGet,
+    PresignPut,
+    SignedRequest,
+    StoredObject,
+    StoreInfo,
+)
+from draftstore_common.kit.context import remaining, set_timeout
+from draftstore_common.kit.errors import RelayedProblem, chain
 from draftstore_drafts.domain import disposition, published_type
 
 log = logging.getLogger(__name__)
+
+REMOVE_TIMEOUT = 5.0
+"""Seconds a caller waits for bytes to be removed that would be removed anyway."""
 
 
 class Content:
@@ -21,6 +32,7 @@ class Content:
         self._metadata = metadata
         self._storage = storage
         self._download_ttl = download_ttl
+        self._info: StoreInfo | None = None
 
     async def of(self, draft: DraftRecord) -> StoredObject | None:
         """What the store holds for a draft, or None when no bytes have come."""
@@ -45,10 +57,17 @@ class Content:
 
     async def remove(self, draft: DraftRecord) -> None:
         """Remove a draft's bytes now. If that fails they go with the cleaning: the row has it on record."""
+        set_timeout(min(REMOVE_TIMEOUT, remaining()))
         try:
             await self._storage.delete(DeleteRequest(role="draft", keys=[draft.storage_key]))
-        except Problem as problem:
-            log.warning("draft bytes left for the cleaner", extra={"draft_id": draft.id, "code": problem.code})
+        except Exception as error:  # what was asked for is done: this must not make it look undone
+            log.warning("draft bytes left for the cleaner", extra={"draft_id": draft.id, "causes": chain(error)})
+
+    async def store(self) -> StoreInfo:
+        """The store's name and buckets; asked once."""
+        if self._info is None:
+            self._info = await self._storage.info()
+        return self._info
 
     async def sign_upload(self, draft: DraftRecord) -> SignedRequest:
         """A PUT URL for a draft whose row has just allowed it; what was declared is signed into it."""
@@ -65,7 +84,7 @@ class Content:
     async def preview(self, draft: DraftRecord) -> DownloadUrl:
         """A URL that reads a draft's bytes, never longer than the draft lives."""
         ttl = max(1, min(self._download_ttl, draft.ttl_left))
-        shown = draft.content_disposition or disposition(published_type(draft), draft.object_name)
+        shown = disposition(published_type(draft), draft.object_name, draft.content_disposition)
         signed = await self._sign("draft", draft.storage_key, ttl, published_type(draft), shown)
         return DownloadUrl(
             download_url=signed.url,
@@ -77,7 +96,7 @@ class Content:
 
     async def download(self, found: ObjectRecord) -> DownloadUrl:
         """A URL that reads an object, whatever happens to its name meanwhile."""
-        shown = disposition(found.content_type, found.object_name)
+        shown = disposition(found.content_type, found.object_name, found.content_disposition)
         signed = await self._sign("main", found.storage_key, self._download_ttl, found.content_type, shown)
         return DownloadUrl(
             download_url=signed.url,

@@ -1,6 +1,7 @@
 """Judgement of drafts: what bytes must be, what they are published as, which names a caller may touch. Pure."""
 
-import mimetypes
+from mimetypes import MimeTypes
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID, MAIN
@@ -16,6 +17,11 @@ RESERVED_PREFIX = "tenants/"
 
 _GIVEN_UP: frozenset[DraftState] = frozenset({"expired", "discarded", "purging", "purged"})
 
+_TYPES = MimeTypes()
+"""Python's own table, without what the host's files add to it: the same answer everywhere."""
+
+_COMPRESSED = {"gzip": "application/gzip"}
+
 _INLINE = frozenset(
     {"application/pdf", "image/avif", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain"}
 )
@@ -24,7 +30,8 @@ _INLINE = frozenset(
 
 def check_name(principal: Principal, bucket: str, object_name: str) -> None:
     """Raise unless the caller may use this name in this bucket."""
-    if bucket == MAIN and principal.tenant_id == DEFAULT_TENANT_ID and object_name.startswith(RESERVED_PREFIX):
+    # The bare `tenants` too: some stores take no `tenants/…` beside it.
+    if bucket == MAIN and principal.tenant_id == DEFAULT_TENANT_ID and f"{object_name}/".startswith(RESERVED_PREFIX):
         raise ObjectNameReserved
     if not may_touch(principal, object_name):
         raise ObjectNameNotAllowed
@@ -41,10 +48,15 @@ def check_alive(draft: DraftRecord) -> None:
         raise DraftExpired if draft.discarded_at is None else DraftDiscarded
 
 
+def check_same_bytes(previewed_etag: str | None, *etags: str | None) -> None:
+    """Raise if the caller named the ETag it previewed, and it is none of these."""
+    if previewed_etag is not None and previewed_etag.strip('"') not in etags:
+        raise DraftChanged
+
+
 def judge(draft: DraftRecord, stored: StoredObject, previewed_etag: str | None) -> None:
     """Raise unless the bytes in the store are those that were declared, and those that were previewed."""
-    if previewed_etag is not None and previewed_etag.strip('"') != stored.etag:
-        raise DraftChanged
+    check_same_bytes(previewed_etag, stored.etag)
     _judge_size(draft, stored)
     _judge_type(draft, stored)
     _judge_checksum(draft, stored)
@@ -75,9 +87,15 @@ def _plain(media_type: str) -> str:
 
 
 def published_type(draft: DraftRecord) -> str:
-    """The type an object is published with: declared, else by its name's extension; never what the upload said."""
-    guessed, _ = mimetypes.guess_type(draft.object_name, strict=True)
-    return draft.declared_content_type or guessed or OCTET_STREAM
+    """The type an object is published with: declared, else by its name's extension; never what the upload said.
+
+    Of a compressed file it is the compression's, since the bytes are published as they are, without an encoding.
+    """
+    if draft.declared_content_type is not None:
+        return draft.declared_content_type
+    extension = PurePosixPath(draft.object_name).suffix
+    guessed, encoding = _TYPES.guess_type(f"file{extension}")
+    return _COMPRESSED.get(encoding, OCTET_STREAM) if encoding else guessed or OCTET_STREAM
 
 
 def published_headers(draft: DraftRecord) -> ObjectHeaders:
@@ -90,10 +108,16 @@ def published_headers(draft: DraftRecord) -> ObjectHeaders:
     )
 
 
-def disposition(content_type: str, object_name: str) -> str:
-    """What a download URL tells browsers: show types that cannot run anything, save everything else (RFC 6266)."""
-    kind = "inline" if _plain(content_type).partition(";")[0] in _INLINE else "attachment"
-    return f"{kind}; filename*=UTF-8''{quote(object_name.rpartition('/')[2], safe='')}"
+def disposition(content_type: str, object_name: str, declared: str | None) -> str:
+    """What a download URL tells browsers (RFC 6266): a declared file name stands, and so does `attachment`.
+
+    `inline` only for types that cannot run anything; everything else is saved, whatever was declared.
+    """
+    kind, _, parameters = (declared or "").partition(";")
+    harmless = _plain(content_type).partition(";")[0] in _INLINE
+    shown = "inline" if harmless and _plain(kind) != "attachment" else "attachment"
+    name = parameters.strip() or f"filename*=UTF-8''{quote(object_name.rpartition('/')[2], safe='')}"
+    return f"{shown}; {name}"
 
 
 def public_draft(draft: DraftRecord, upload: SignedRequest | None = None) -> Draft:

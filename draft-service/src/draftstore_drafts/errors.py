@@ -5,6 +5,8 @@ BucketNotFound         404  no such public bucket
 DraftNotUploaded       409  a draft lives, but no bytes have come
 DraftChanged           409  the bytes are not those that were previewed or judged
 NotAsDeclared          422  the bytes are not what was declared: size, type or checksum
+DraftIdRequired        409  too many drafts of one name to tell which is meant
+AlreadyDeclared        422  a draft's declarations do not change after it was made
 ObjectNameReserved     422  the name lies where other tenants' objects lie
 """
 
@@ -54,3 +56,19 @@ class ObjectNameReserved(InvalidRequest):
     code = "object_name_reserved"
     title = "Reserved name"
     detail = "Names that begin with tenants/ are reserved. Choose another name."
+
+
+class DraftIdRequired(Conflict):
+    """More open drafts of a name than are looked at, none of them with bytes."""
+
+    code = "draft_id_required"
+    title = "The name alone is not enough"
+    detail = "There are very many drafts of this name. Send the draft_id that upload-url answered."
+
+
+class AlreadyDeclared(InvalidRequest):
+    """`upload-url` for an existing draft came with declarations."""
+
+    code = "already_declared"
+    title = "The draft is declared already"
+    detail = "Send only object_name and draft_id for another URL of a draft; to declare something else, make a new one."

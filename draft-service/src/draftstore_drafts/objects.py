@@ -12,7 +12,7 @@ from draftstore_drafts.service import actor
 
 
 class ObjectService:
-    """Objects of the caller's bucket `main`. A name outside the key's prefixes is not found."""
+    """Objects of the caller's bucket `main`. A name outside the key's prefixes is not found, and not deleted (403)."""
 
     def __init__(self, metadata: MetadataClient, *, url_grace: int) -> None:
         self._metadata = metadata

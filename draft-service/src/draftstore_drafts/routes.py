@@ -26,7 +26,7 @@ from draftstore_common.contracts.drafts import (
     Receipt,
 )
 from draftstore_common.contracts.identity import Principal, Scope
-from draftstore_common.contracts.names import ObjectName, PlainText
+from draftstore_common.contracts.names import NamePrefix, ObjectName
 from draftstore_drafts.context import Context
 from draftstore_drafts.service import DraftListing
 
@@ -129,7 +129,7 @@ async def confirm_draft(
 async def list_objects(
     principal: MayReadObjects,
     ctx: Ctx,
-    prefix: Annotated[PlainText, Field(max_length=800)] = "",
+    prefix: Annotated[NamePrefix, Field(max_length=800)] = "",
     cursor: Cursor | None = None,
     limit: Limit = 100,
 ) -> ObjectPage:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from draftstore_common.access import check_scope
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import MAIN
@@ -16,7 +17,7 @@ from draftstore_common.contracts.drafts import (
     Receipt,
     UploadIntent,
 )
-from draftstore_common.contracts.identity import Principal
+from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import SignedRequest
 from draftstore_common.kit.errors import Problem, Unavailable
@@ -147,9 +148,10 @@ class DraftService:
         return draft, await self._content.sign_upload(draft)
 
     async def download_url(self, principal: Principal, draft_id: UUID) -> DownloadUrl:
-        """A URL to the draft's bytes: in the draft bucket before confirm, in the main bucket after."""
+        """A URL to the draft's bytes: in the draft bucket before confirm, in the main bucket (`objects:read`) after."""
         draft = await self.find(principal, draft_id)
         if draft.receipt is not None:
+            check_scope(principal, Scope.OBJECTS_READ)
             return await self._object_url(draft)
         check_alive(draft)
         seen = await self._content.seen(draft, actor(principal))

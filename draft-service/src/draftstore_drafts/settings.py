@@ -21,4 +21,4 @@ class DraftSettings(ServiceSettings):
         default=86_400, ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="default life of a draft; objects never expire"
     )
     confirm_lease: int = Field(default=60, ge=5, le=3600, description="how long a confirm attempt holds unless renewed")
-    confirm_wait: float = Field(default=10.0, ge=0, le=25, description="how long a repeat waits for another's receipt")
+    confirm_wait: float = Field(default=10.0, ge=0, le=60, description="how long a repeat waits for another's receipt")

@@ -4,9 +4,10 @@ DraftStateConflict   409  the draft is in a state that forbids it
 LeaseLost            409  another attempt holds the draft now
 ObjectExists         409  the name is taken, and must not be replaced
 InvalidCursor        422  not a cursor of ours
+Unsettled            503  others kept changing the draft
 """
 
-from draftstore_common.kit.errors import Conflict, InvalidRequest
+from draftstore_common.kit.errors import Conflict, InvalidRequest, Unavailable
 
 
 class DraftStateConflict(Conflict):
@@ -38,3 +39,12 @@ class InvalidCursor(InvalidRequest):
     code = "invalid_cursor"
     title = "Invalid cursor"
     detail = "Send next_cursor of the page before unchanged, or none to begin at the start."
+
+
+class Unsettled(Unavailable):
+    """A row changed under every attempt to move it."""
+
+    code = "draft_busy"
+    title = "The draft is busy"
+    detail = "Others are changing this draft at this moment. Send the same request again shortly."
+    retry_after = 1

@@ -9,11 +9,16 @@ from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.kit.errors import Problem
 from draftstore_common.problems import DraftDiscarded, DraftExpired, DraftNotFound, ObjectNotFound
-from draftstore_metadata.errors import DraftStateConflict, InvalidCursor
+from draftstore_metadata.errors import DraftStateConflict, InvalidCursor, Unsettled
 from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.rows import draft_record
+
+ATTEMPTS = 10
+"""How often a compare-and-set that lost against another is tried again before the caller is asked to."""
+
+_TAKES_BYTES = frozenset({"open", "uploaded"})
 
 
 class DraftService:
@@ -44,8 +49,16 @@ class DraftService:
 
     async def allow_url(self, request: wire.AllowUrl) -> wire.DraftRecord:
         """The draft with the time one more URL may live; a problem if it takes no bytes any more."""
-        draft = await self._drafts.allow_url(request)
-        return draft or await self._refused(request, "taking an upload")
+        for _ in range(ATTEMPTS):
+            draft = await self._drafts.allow_url(request)
+            if draft is not None:
+                return draft
+            row = await self._row(request)
+            if row["state"] not in _TAKES_BYTES:
+                raise refusal(row, "taking an upload")
+            if row["ttl_left"] < 1:
+                raise DraftExpired
+        raise Unsettled
 
     async def record_uploaded(self, request: wire.RecordUploaded) -> wire.DraftRecord:
         """The draft with its bytes noted; unchanged if it is past `open`."""
@@ -53,34 +66,45 @@ class DraftService:
 
     async def discard(self, request: wire.DiscardDraft) -> wire.DraftRecord:
         """The discarded draft. A repeat answers the same; a confirmed draft is refused."""
-        draft = await self._drafts.discard(request)
-        if draft is not None:
-            return draft
-        row = await self._row(request)
-        if row["discarded_at"] is not None:
-            return draft_record(row)
-        raise why_not(row, "discarding")
+        for _ in range(ATTEMPTS):
+            draft = await self._drafts.discard(request)
+            if draft is not None:
+                return draft
+            row = await self._row(request)
+            if row["discarded_at"] is not None:
+                return draft_record(row)
+            if row["state"] not in _TAKES_BYTES:
+                raise refusal(row, "discarding")
+        raise Unsettled
 
     async def claim(self, request: wire.ClaimConfirm) -> wire.ConfirmClaim:
         """A claim, or the receipt, or word that another attempt is alive; else the problem that fits."""
-        draft = await self._confirms.claim(request)
-        if draft is not None:
-            return wire.ConfirmClaim(outcome="claimed", draft=draft)
-        row = await self._row(request)
-        if row["subject"] != request.subject:
-            raise DraftNotFound
-        return await self._unclaimed(request, row)
+        for _ in range(ATTEMPTS):
+            draft = await self._confirms.claim(request)
+            if draft is not None:
+                return wire.ConfirmClaim(outcome="claimed", draft=draft)
+            settled = await self._unclaimed(request, await self._row(request))
+            if settled is not None:
+                return settled
+        raise Unsettled
 
-    async def _unclaimed(self, request: wire.ClaimConfirm, row: asyncpg.Record) -> wire.ConfirmClaim:
-        if row["state"] == "confirmed":
-            receipt = Receipt.model_validate(row["receipt"])
-            return wire.ConfirmClaim(outcome="confirmed", draft=draft_record(row), receipt=receipt)
-        if row["state"] != "confirming":
-            raise why_not(row, "confirming")
-        if row["lease_expires_at"] > row["now"]:
-            return wire.ConfirmClaim(outcome="busy", draft=draft_record(row))
-        await self._confirms.recover(request.tenant_id, request.draft_id)
-        return await self.claim(request)
+    async def _unclaimed(self, request: wire.ClaimConfirm, row: asyncpg.Record) -> wire.ConfirmClaim | None:
+        """Why a claim found nothing to move; None when the row has changed since, so that it is worth another try."""
+        if row["subject"] not in {None, request.subject}:
+            raise DraftNotFound
+        match row["state"]:
+            case "confirmed":
+                receipt = Receipt.model_validate(row["receipt"])
+                return wire.ConfirmClaim(outcome="confirmed", draft=draft_record(row), receipt=receipt)
+            case "confirming" if row["lease_expires_at"] > row["now"]:
+                return wire.ConfirmClaim(outcome="busy", draft=draft_record(row))
+            case "confirming":
+                await self._confirms.recover(request.tenant_id, request.draft_id)
+                return None
+            case "open" | "uploaded":
+                return None
+            case _:
+                raise refusal(row, "confirming")
 
     async def _row(self, ref: wire.DraftRef) -> asyncpg.Record:
         row = await self._drafts.get(ref.tenant_id, ref.draft_id)
@@ -88,11 +112,8 @@ class DraftService:
             raise DraftNotFound
         return row
 
-    async def _refused(self, ref: wire.DraftRef, act: str) -> wire.DraftRecord:
-        raise why_not(await self._row(ref), act)
 
-
-def why_not(row: asyncpg.Record, act: str) -> Problem:
+def refusal(row: asyncpg.Record, act: str) -> Problem:
     """The problem that tells why a draft in this state does not allow `act`."""
     match row["state"]:
         case "expired":

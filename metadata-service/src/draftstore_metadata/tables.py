@@ -106,6 +106,7 @@ objects = Table(
     Column("etag", Text, nullable=False),
     Column("checksum_sha256", Text),
     Column("content_type", Text, nullable=False),
+    Column("content_disposition", Text),
     Column("metadata", JSONB, nullable=False),
     Column("draft_id", Uuid, nullable=False),
     _instant("confirmed_at", required=True),

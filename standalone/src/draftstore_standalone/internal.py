@@ -32,5 +32,7 @@ async def internal_door(settings: StandaloneSettings, suite: Suite) -> AsyncIter
             path = settings.data_dir / ENVIRONMENT
             urls = [f"{name.upper()}_URL=http://{HOST}:{port}/{name}" for name in suite.internal]
             write_private(path, "\n".join([*urls, f"SERVICE_KEY={suite.cleaner_key}", ""]))
-            yield
-            path.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)

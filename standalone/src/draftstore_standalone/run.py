@@ -14,19 +14,16 @@ from pydantic import SecretStr
 import draftstore_identity.schema
 import draftstore_metadata.schema
 from draftstore_cleaner.commands import loop
-from draftstore_common.contracts.identity import KeyCreate, NewKey
-from draftstore_identity.domain import BACK_END_SCOPES
+from draftstore_standalone import endpoints, internal
 from draftstore_standalone.backing import Servers, servers
-from draftstore_standalone.endpoints import announced
-from draftstore_standalone.internal import internal_door
-from draftstore_standalone.keys import KeyFiles, read
+from draftstore_standalone.data_key import usable_data_key
+from draftstore_standalone.keys import KeyFiles
 from draftstore_standalone.servers import DataDirectoryLock, PortTakenError, ServerDiedError
-from draftstore_standalone.servers.paths import write_private
 from draftstore_standalone.serving import listen, serving
 from draftstore_standalone.settings import StandaloneSettings
-from draftstore_standalone.suite import Backing, Suite
+from draftstore_standalone.suite import Backing, Suite, check_environment
 from draftstore_standalone.text import summary
-from draftstore_standalone.tour import Say, Tour, TourFailedError
+from draftstore_standalone.tour import Say, Tour
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,7 @@ class Installation:
 
 async def up(installation: Installation) -> None:
     """Run until SIGTERM or SIGINT; raises when the start fails or a server dies."""
+    check_environment()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_gateway_port(installation.settings))
         stop = _stop_signals()
@@ -85,18 +83,20 @@ async def _start(installation: Installation, listener: socket.socket, stack: Asy
     settings, say = installation.settings, installation.say
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     stack.enter_context(DataDirectoryLock(settings.data_dir / "standalone.lock", data_dir=settings.data_dir))
+    for name in (endpoints.NAME, internal.ENVIRONMENT):  # what a killed predecessor said is not true any more
+        (settings.data_dir / name).unlink(missing_ok=True)
     backing = await stack.enter_async_context(servers(settings))
     say(f"PostgreSQL and the store are up ({time.perf_counter() - began:.1f} s)")
     suite = await _prepared_suite(installation, backing)
     await stack.enter_async_context(suite.running())
     await stack.enter_async_context(serving(suite.gateway, listener))
-    await stack.enter_async_context(internal_door(settings, suite))
+    await stack.enter_async_context(internal.internal_door(settings, suite))
     say(f"All services answer ({time.perf_counter() - began:.1f} s). The tour:")
     data_key = await _walk(installation)
     await stack.enter_async_context(_cleaning(suite, settings.cleaner_interval))
     say(summary(installation.gateway_url, backing, settings.data_dir, installation.keys, data_key))
     stack.enter_context(
-        announced(
+        endpoints.announced(
             settings.data_dir,
             gateway_url=installation.gateway_url,
             s3_endpoint=backing.s3_endpoint,
@@ -125,22 +125,9 @@ async def _prepared_suite(installation: Installation, backing: Servers) -> Suite
 
 async def _walk(installation: Installation) -> str:
     async with aiohttp.ClientSession() as session:
-        data_key = read(installation.keys.data) or await _new_data_key(installation, session)
+        data_key = await usable_data_key(session, installation.gateway_url, installation.keys)
         await Tour(session, installation.gateway_url, data_key, installation.say).walk()
     return data_key
-
-
-async def _new_data_key(installation: Installation, session: aiohttp.ClientSession) -> str:
-    """A data key for a database that was bootstrapped elsewhere: its first one was revealed there."""
-    wanted = KeyCreate(name="standalone", scopes=BACK_END_SCOPES)
-    headers = {"Authorization": f"Bearer {read(installation.keys.admin)}", "Content-Type": "application/json"}
-    url = f"{installation.gateway_url}/api/v1/keys"
-    async with session.post(url, data=wanted.model_dump_json(), headers=headers) as answer:
-        if answer.status != 201:
-            raise TourFailedError(f"making a data key answered {answer.status}: {await answer.text()}")
-        key = NewKey.model_validate_json(await answer.read())
-    write_private(installation.keys.data, key.key)
-    return key.key
 
 
 @asynccontextmanager

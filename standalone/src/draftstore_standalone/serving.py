@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from draftstore_common.kit.serve import server_config
+from draftstore_common.kit.serve import Start, server_config
 
 DRAIN_SECONDS = 1
 """What requests under way get at a stop: everything has to be down within five seconds."""
@@ -38,10 +38,13 @@ def listen(host: str, port: int) -> socket.socket:
 @asynccontextmanager
 async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """Serve on the listener until the block ends, then drain. A failed start raises what the application raised."""
-    server = _Server(server_config(app, host="", port=0, grace=DRAIN_SECONDS))
+    start = Start(app)
+    server = _Server(server_config(start, host="", port=0, grace=DRAIN_SECONDS))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await _started(server, task)
+        if start.failure is not None:
+            raise start.failure
         yield
     finally:
         server.should_exit = True
@@ -49,7 +52,5 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
 
 
 async def _started(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
-    while not server.started:
-        if task.done():
-            raise RuntimeError("the server did not start; the log says why")
-        await asyncio.sleep(0.01)  # uvicorn tells of its start by an attribute only
+    while not (server.started or task.done()):  # noqa: ASYNC110  uvicorn tells of its start by an attribute only
+        await asyncio.sleep(0.01)

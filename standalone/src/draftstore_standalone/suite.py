@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from starlette.types import ASGIApp
 
 import draftstore_drafts.app
@@ -21,12 +21,15 @@ from draftstore_cleaner.service import Cleaner
 from draftstore_cleaner.settings import CleanerSettings
 from draftstore_common.clients.transport import AsgiLifespan, AsgiTransport
 from draftstore_common.contracts.identity import Audience, ServiceName
+from draftstore_common.kit.errors import CannotStart
+from draftstore_common.kit.settings import describe
 from draftstore_drafts.settings import DraftSettings
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream
 from draftstore_identity.bootstrap import Reveal
 from draftstore_identity.settings import IdentitySettings
 from draftstore_metadata.settings import MetadataSettings
+from draftstore_standalone.serving import DRAIN_SECONDS
 from draftstore_storage.settings import StorageSettings
 
 
@@ -38,6 +41,15 @@ class Backing:
     admin_api_key: SecretStr | None
     storage: Mapping[str, Any]
     reveal: Reveal
+
+
+def check_environment() -> None:
+    """Raise `CannotStart` naming every wrong setting of any service, before anything is started."""
+    nothing = Backing(SecretStr("postgresql://"), None, {}, lambda _, __: None)
+    try:
+        Suite(nothing)
+    except ValidationError as error:
+        raise CannotStart(describe(error)) from None
 
 
 class Suite:
@@ -54,7 +66,7 @@ class Suite:
             StorageSettings(**backing.storage), identity=self._way(self._identity)
         )
         self._drafts = draftstore_drafts.app.create_app(
-            DraftSettings(service_key=self._key(ServiceName.DRAFTS)),
+            DraftSettings(service_key=self._key(ServiceName.DRAFTS), shutdown_grace=DRAIN_SECONDS),
             identity=self._way(self._identity),
             metadata=self._way(self._metadata),
             storage=self._way(self._storage),

@@ -35,7 +35,8 @@ class Tour:
         preview = await self._timed("download-url (preview)", self._ask("download-url", **ids))
         await self._timed("GET, byte for byte", self._compare(preview["download_url"], content))
         receipt = await self._timed("confirm-upload", self._ask("confirm-upload", **ids))
-        self.say(f"  confirmed: {receipt['final_location']}")
+        self.say(f"  confirmed as {receipt['final_location']}, and deleted again")
+        await self._delete(name)
 
     async def _timed(self, step: str, work: Awaitable[Any]) -> Any:
         began = time.perf_counter()
@@ -57,6 +58,12 @@ class Tour:
         async with self.session.put(upload["upload_url"], data=content, headers=upload["headers"]) as answer:
             if answer.status != 200:
                 raise TourFailedError(f"the store answered the PUT with {answer.status}")
+
+    async def _delete(self, name: str) -> None:
+        url, headers = f"{self.gateway_url}/api/v1/objects/{name}", {"Authorization": f"Bearer {self.key}"}
+        async with self.session.delete(url, headers=headers) as answer:
+            if answer.status != 204:
+                raise TourFailedError(f"deleting {name} answered {answer.status}: {await answer.text()}")
 
     async def _compare(self, url: str, content: bytes) -> None:
         async with self.session.get(url) as answer:

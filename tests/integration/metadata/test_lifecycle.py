@@ -289,9 +289,9 @@ async def test_a_dead_attempt_is_given_back_with_time_to_live(metadata: Metadata
     await claim(metadata, draft)
     await age(metadata, draft, expires_at=PAST, lease_expires_at=PAST, purge_due_at=PAST)
     batch = await metadata.due.claim(wire.ClaimDue())
-    assert (batch.recovered, batch.items) == (1, [])
+    assert (batch.recovered, batch.taken, batch.items) == (1, 1, [])
     back = await metadata.drafts.get(wire.DraftRef(**ref(draft)))
-    assert (back.state, back.ttl_left > 590) == ("uploaded", True)
+    assert (back.state, back.ttl_left > 590) == ("open", True), "nobody has seen bytes yet"
 
 
 async def test_a_live_attempt_is_left_alone_by_cleaning(metadata: Metadata) -> None:
@@ -335,6 +335,71 @@ async def test_a_foreign_draft_looks_like_a_missing_one(metadata: Metadata) -> N
         assert (refused.value.http_status, refused.value.code) == (404, "draft_not_found")
 
 
+async def test_a_claim_lost_to_an_outage_leaves_time_to_confirm_again(metadata: Metadata) -> None:
+    for outage, then in ((True, "uploaded"), (False, "expired")):
+        draft = await create(metadata)
+        claimed = await claim(metadata, draft)
+        await age(metadata, draft, expires_at=PAST)
+        release = {"fence": claimed.draft.fence, "actor": ACTOR, "reason": "x", "size": 3, "etag": "e1"}
+        await metadata.confirms.release(wire.ReleaseClaim(**ref(draft), **release, outage=outage))
+        assert (await metadata.drafts.get(wire.DraftRef(**ref(draft)))).state == then
+
+
+async def test_claims_that_race_with_releases_never_see_a_conflict(metadata: Metadata) -> None:
+    draft = await create(metadata)
+
+    async def claim_and_release() -> str:
+        claimed = await claim(metadata, draft)
+        if claimed.outcome == "claimed":
+            release = {"fence": claimed.draft.fence, "actor": ACTOR, "reason": "x"}
+            await metadata.confirms.release(wire.ReleaseClaim(**ref(draft), **release))
+        return claimed.outcome
+
+    outcomes = await asyncio.gather(*(claim_and_release() for _ in range(200)))
+    assert set(outcomes) <= {"claimed", "busy"}
+
+
+async def find(metadata: Metadata, subject: str | None = None) -> wire.NameRecord:
+    query = {"tenant_id": DEFAULT_TENANT_ID, "bucket": "main", "object_name": "a.jpg", "subject": subject}
+    return await metadata.drafts.find(wire.FindByName(**query))
+
+
+async def test_a_name_means_the_newest_draft_with_bytes_and_the_open_ones_after_it(metadata: Metadata) -> None:
+    drafts = [await create(metadata) for _ in range(4)]
+    for known in drafts[:2]:
+        await metadata.drafts.record_uploaded(wire.RecordUploaded(**ref(known), actor=ACTOR, size=1, etag="e"))
+    found = await find(metadata)
+    assert [draft.id for draft in found.drafts] == [draft.id for draft in reversed(drafts[1:])]
+    assert not found.more_drafts
+
+
+async def test_an_uploaded_draft_is_not_lost_behind_many_open_ones(metadata: Metadata) -> None:
+    uploaded = await create(metadata)
+    await metadata.drafts.record_uploaded(wire.RecordUploaded(**ref(uploaded), actor=ACTOR, size=1, etag="e"))
+    for _ in range(120):
+        await create(metadata)
+    assert (await find(metadata)).more_drafts, "the name alone does not say which is meant"
+
+
+async def test_a_name_never_means_another_subjects_draft_or_receipt(metadata: Metadata) -> None:
+    draft = await create(metadata, subject="alice")
+    assert (await find(metadata, "bob")).drafts == []
+    assert [found.id for found in (await find(metadata, "alice")).drafts] == [draft.id]
+    claimed = await claim(metadata, draft, subject="alice")
+    await publish(metadata, claimed, await reserve(metadata, claimed))
+    assert [(await find(metadata, who)).subject_matches for who in ("alice", "bob", None)] == [True, False, False]
+
+
+async def test_expired_drafts_wait_out_the_grace(metadata: Metadata) -> None:
+    draft = await create(metadata)
+    await age(metadata, draft, expires_at=PAST, purge_due_at=PAST)
+    batch = await metadata.due.claim(wire.ClaimDue(restore_grace=3600))
+    assert (batch.expired, batch.taken, batch.items) == (1, 1, [])
+    assert (await metadata.due.claim(wire.ClaimDue(restore_grace=3600))).taken == 0
+    await age(metadata, draft, purge_due_at=PAST)
+    assert [item.state for item in (await metadata.due.claim(wire.ClaimDue())).items] == ["purging"]
+
+
 async def test_another_subject_sees_no_such_draft(metadata: Metadata) -> None:
     draft = await create(metadata, subject="alice")
     for subject in (None, "bob"):
@@ -342,6 +407,8 @@ async def test_another_subject_sees_no_such_draft(metadata: Metadata) -> None:
             await claim(metadata, draft, subject=subject)
         assert refused.value.code == "draft_not_found"
     assert (await claim(metadata, draft, subject="alice")).outcome == "claimed"
+    anyones = await create(metadata, name="anyones")
+    assert (await claim(metadata, anyones, subject="bob")).outcome == "claimed"
 
 
 async def test_a_released_claim_may_be_confirmed_again(metadata: Metadata) -> None:

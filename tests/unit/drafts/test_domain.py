@@ -72,6 +72,9 @@ def test_bytes_that_are_what_was_declared_pass(etag: str | None) -> None:
         ("a.jpg", "image/x-own", "image/x-own"),
         ("a", None, "application/octet-stream"),
         ("a.unheard-of", None, "application/octet-stream"),
+        ("table.csv.gz", None, "application/gzip"),
+        ("data:ü/x,y", None, "application/octet-stream"),
+        ("a.jpg/b", None, "application/octet-stream"),
     ],
 )
 def test_the_published_type_comes_from_the_row_and_never_from_the_upload(
@@ -82,18 +85,27 @@ def test_the_published_type_comes_from_the_row_and_never_from_the_upload(
     assert published_headers(record).content_type == published
 
 
+NAMED = "filename*=UTF-8''%C3%BC%20b.x"
+
+
 @pytest.mark.parametrize(
-    ("content_type", "kind"),
+    ("content_type", "declared", "shown"),
     [
-        ("image/png", "inline"),
-        ("text/plain; charset=utf-8", "inline"),
-        ("TEXT/HTML", "attachment"),
-        ("image/svg+xml", "attachment"),
-        ("application/octet-stream", "attachment"),
+        ("image/png", None, f"inline; {NAMED}"),
+        ("text/plain; charset=utf-8", None, f"inline; {NAMED}"),
+        ("TEXT/HTML", None, f"attachment; {NAMED}"),
+        ("image/svg+xml", None, f"attachment; {NAMED}"),
+        ("application/octet-stream", None, f"attachment; {NAMED}"),
+        ("text/html", "inline", f"attachment; {NAMED}"),
+        ("text/html", 'inline; filename="a.html"', 'attachment; filename="a.html"'),
+        ("image/png", 'attachment; filename="a.png"', 'attachment; filename="a.png"'),
+        ("image/png", 'inline; filename="a.png"', 'inline; filename="a.png"'),
     ],
 )
-def test_only_types_that_cannot_run_anything_are_shown_by_browsers(content_type: str, kind: str) -> None:
-    assert disposition(content_type, "a/ü b.x").startswith(f"{kind}; filename*=UTF-8''%C3%BC%20b.x")
+def test_only_types_that_cannot_run_anything_are_shown_by_browsers(
+    content_type: str, declared: str | None, shown: str
+) -> None:
+    assert disposition(content_type, "a/ü b.x", declared) == shown
 
 
 def test_a_key_touches_only_its_own_names() -> None:
@@ -109,6 +121,9 @@ def test_nobody_of_the_default_tenant_names_anything_where_other_tenants_objects
     with pytest.raises(Problem) as refused:
         check_name(default, "main", "tenants/x")
     assert refused.value.code == "object_name_reserved"
+    with pytest.raises(Problem):
+        check_name(default, "main", "tenants")
+    check_name(default, "main", "tenants.txt")
     check_name(Principal(tenant_id=uuid4(), key_id=uuid4(), kind="data"), "main", "tenants/x")
 
 

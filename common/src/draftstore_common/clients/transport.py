@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -54,6 +54,16 @@ class ServiceUnavailable(Unavailable):
     """Another service of the suite does not answer."""
 
     code = "service_unavailable"
+
+
+def alive(service: Transport) -> Callable[[], Awaitable[None]]:
+    """A readiness check: raises `ServiceUnavailable` unless the service's process answers."""
+
+    async def check() -> None:
+        if (await service.send(Call("GET", "/health/live"))).status != 200:
+            raise ServiceUnavailable
+
+    return check
 
 
 def _context_headers(timeout: float) -> dict[str, str]:

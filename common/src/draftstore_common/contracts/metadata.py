@@ -108,19 +108,29 @@ class FindByName(Request):
     tenant_id: UUID
     bucket: str
     object_name: ObjectName
+    subject: str | None = None
 
 
 class ObjectRecord(Object):
     """An object's row, for services."""
 
     storage_key: str
+    content_disposition: str | None = None
 
 
 class NameRecord(Answer):
-    """Living drafts of a name, newest first, and the confirmed object."""
+    """What lives under a name, for one subject.
+
+    `drafts`: the newest whose bytes are known to be there, after the open ones that are newer; newest first.
+    `more_drafts`: there are more than are told, so the name alone does not say which is meant. `judged_etag`:
+    of the draft the object was made from; `subject_matches`: whether the caller may have its receipt.
+    """
 
     drafts: list[DraftRecord]
+    more_drafts: bool = False
     object: ObjectRecord | None = None
+    judged_etag: str | None = None
+    subject_matches: bool = True
 
 
 class DiscardDraft(DraftRef, Actor):
@@ -162,9 +172,13 @@ class RenewClaim(FencedRef):
 
 
 class ReleaseClaim(FencedRef, Actor):
-    """Give a claim back; the draft is `uploaded` if bytes were seen, else `open`. `reason` goes to the event."""
+    """Give a claim back; the draft is `uploaded` if bytes were seen, else `open`. `reason` goes to the event.
+
+    `outage`: the attempt failed through no fault of its caller, so the draft keeps at least ten minutes to live.
+    """
 
     reason: str = Field(max_length=200)
+    outage: bool = False
     size: int | None = None
     etag: str | None = None
 
@@ -253,9 +267,13 @@ class DueItem(Answer):
 
 
 class DueBatch(Answer):
-    """What was claimed, and what the claim itself settled: drafts expired, dead confirm attempts given back."""
+    """What was claimed, and what the claim itself settled: drafts expired, dead confirm attempts given back.
+
+    `taken` counts all of it: while it is not 0, there may be more.
+    """
 
     items: list[DueItem]
+    taken: int
     expired: int = 0
     recovered: int = 0
     now: Instant

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import CannotStart, Unavailable
 
 log = logging.getLogger(__name__)
@@ -97,9 +98,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """A connection in autocommit: each statement is its own transaction."""
+        """A connection in autocommit: each statement is its own transaction. Held until the request's deadline."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
-        async with database_errors(), self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+        deadline = asyncio.timeout(min(STATEMENT_TIMEOUT, remaining()))
+        async with database_errors(), deadline, self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
             yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
 
     @asynccontextmanager

@@ -13,38 +13,49 @@ from draftstore_common.kit.database import Database
 from draftstore_common.kit.ids import uuid7
 from draftstore_metadata.domain import RECOVERY_TTL, fresh_key, plain_key
 from draftstore_metadata.errors import LeaseLost, ObjectExists
-from draftstore_metadata.store.rows import DRAFT, OBJECT, Connection, draft_record, move
-
-_CLAIM = move(
-    "confirming",
-    "fence = d.fence + 1, lease_expires_at = now() + $5, purge_due_at = now() + $5",
-    where="old.expires_at > now() AND old.subject IS NOT DISTINCT FROM $6",
+from draftstore_metadata.store.rows import (
+    DRAFT,
+    OBJECT,
+    OBJECT_BY_NAME,
+    SUBJECT_MATCHES,
+    Connection,
+    draft_record,
+    given_back,
+    transition,
 )
 
-_RECOVER = move(
+_CLAIM = transition(
+    "confirming",
+    "fence = d.fence + 1, lease_expires_at = now() + $5, purge_due_at = now() + $5",
+    where=f"d.expires_at > now() AND {SUBJECT_MATCHES.format(given='$6')}",
+)
+
+_LONGER = "greatest(d.expires_at, now() + $5)"
+
+_RECOVER = transition(
     "uploaded",
-    """lease_expires_at = NULL, expires_at = greatest(d.expires_at, now() + $5),
-    purge_due_at = greatest(d.expires_at, now() + $5)""",
-    from_states=["confirming"],
-    where="old.lease_expires_at <= now()",
+    f"lease_expires_at = NULL, expires_at = {_LONGER}, purge_due_at = {_LONGER}",
+    where="d.state = 'confirming' AND d.lease_expires_at <= now()",
+    target_sql=given_back("d.etag"),
 )
 
 _RENEW = """
     UPDATE metadata.drafts SET lease_expires_at = now() + $4, purge_due_at = now() + $4
     WHERE tenant_id = $1 AND id = $2 AND state = 'confirming' AND fence = $3 RETURNING id"""
 
-_GIVEN_BACK = """lease_expires_at = NULL, purge_due_at = d.expires_at,
-    size = coalesce($6, d.size), etag = coalesce($7, d.etag)"""
-_RELEASE_UPLOADED = move("uploaded", _GIVEN_BACK, from_states=["confirming"], where="old.fence = $5")
-_RELEASE_OPEN = move("open", _GIVEN_BACK, where="old.fence = $5")
+_RELEASE = transition(
+    "uploaded",
+    f"""lease_expires_at = NULL, expires_at = {_LONGER}, purge_due_at = {_LONGER},
+    size = coalesce($7, d.size), etag = coalesce($8, d.etag)""",
+    where="d.state = 'confirming' AND d.fence = $6",
+    target_sql=given_back("coalesce($8, d.etag)"),
+)
 
 _HELD = f"""
     SELECT {DRAFT}, d.write_horizon_at FROM metadata.drafts d
     WHERE d.tenant_id = $1 AND d.id = $2 AND d.state = 'confirming' AND d.fence = $3 FOR UPDATE"""
 
-_OBJECT = f"""
-    SELECT {OBJECT} FROM metadata.objects o
-    WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3 FOR UPDATE"""
+_LOCK_OBJECT = f"{OBJECT_BY_NAME} FOR UPDATE"
 
 _KEY_OF_SAME_BYTES = """
     SELECT storage_key FROM metadata.object_keys
@@ -67,26 +78,25 @@ _KEY_REPLACED = """
 
 _INSERT_OBJECT = f"""
     INSERT INTO metadata.objects AS o (id, tenant_id, bucket, object_name, storage_key, store_id, final_location,
-        generation, size, etag, checksum_sha256, content_type, metadata, draft_id, confirmed_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, $11, $12, $13,
+        generation, size, etag, checksum_sha256, content_type, content_disposition, metadata, draft_id, confirmed_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, $11, $12, $13, $14,
         date_trunc('milliseconds', now()))
     ON CONFLICT (tenant_id, bucket, object_name) DO NOTHING RETURNING {OBJECT}"""
 
 _REPLACE_OBJECT = f"""
     UPDATE metadata.objects o SET storage_key = $5, store_id = $6, final_location = $7,
         generation = o.generation + 1, size = $8, etag = $9, checksum_sha256 = $10, content_type = $11,
-        metadata = $12, draft_id = $13, confirmed_at = date_trunc('milliseconds', now())
+        content_disposition = $12, metadata = $13, draft_id = $14, confirmed_at = date_trunc('milliseconds', now())
     WHERE o.id = $1 AND o.tenant_id = $2 AND o.bucket = $3 AND o.object_name = $4 RETURNING {OBJECT}"""
 
 _REPLACED_EVENT = """
     INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, actor)
     VALUES ($1, $2, $3, 'object.replaced', $4)"""
 
-_CONFIRMED = move(
+_CONFIRMED = transition(
     "confirmed",
-    """receipt = $6, size = $7, etag = $8, lease_expires_at = NULL, purge_due_at = d.write_horizon_at""",
-    from_states=["confirming"],
-    where="old.fence = $5",
+    "receipt = $6, size = $7, etag = $8, lease_expires_at = NULL, purge_due_at = d.write_horizon_at",
+    where="d.state = 'confirming' AND d.fence = $5",
 )
 
 
@@ -102,8 +112,9 @@ class _Publication:
         new, draft = self.request, self.draft
         location = f"{new.main_bucket}/{new.storage_key}"
         name = (object_id, draft["tenant_id"], draft["bucket"], draft["object_name"])
-        what = (new.size, new.etag, new.checksum_sha256, new.content_type, draft["metadata"], draft["id"])
-        return (*name, new.storage_key, new.store_id, location, *what)
+        what = (new.size, new.etag, new.checksum_sha256, new.content_type)
+        more = (draft["content_disposition"], draft["metadata"], draft["id"])
+        return (*name, new.storage_key, new.store_id, location, *what, *more)
 
 
 class ConfirmStore:
@@ -134,15 +145,15 @@ class ConfirmStore:
 
     async def release(self, request: wire.ReleaseClaim) -> None:
         """Give the claim back. A claim that was lost already stays lost, without an error."""
-        sql = _RELEASE_OPEN if request.etag is None else _RELEASE_UPLOADED
         who = (request.tenant_id, request.draft_id, request.actor, request.reason)
-        await self._database.row(sql, *who, request.fence, request.size, request.etag)
+        longer = RECOVERY_TTL if request.outage else timedelta()
+        await self._database.row(_RELEASE, *who, longer, request.fence, request.size, request.etag)
 
     async def reserve_key(self, request: wire.ReserveKey) -> str:
         """Record the key this attempt will write, before it writes. Unique for ever; the same bytes get the same."""
         async with self._database.transaction() as connection:
             draft = await _held(connection, request)
-            if request.on_conflict == "fail" and await _object(connection, draft) is not None:
+            if request.on_conflict == "fail" and await _object(connection, draft, OBJECT_BY_NAME) is not None:
                 raise ObjectExists
             known = await connection.fetchval(_KEY_OF_SAME_BYTES, draft["id"], request.etag)
             return known or await _new_key(connection, draft, request)
@@ -166,8 +177,8 @@ async def _held(connection: Connection, ref: wire.FencedRef) -> asyncpg.Record:
     return row
 
 
-async def _object(connection: Connection, draft: asyncpg.Record) -> asyncpg.Record | None:
-    return await connection.fetchrow(_OBJECT, draft["tenant_id"], draft["bucket"], draft["object_name"])
+async def _object(connection: Connection, draft: asyncpg.Record, sql: str) -> asyncpg.Record | None:
+    return await connection.fetchrow(sql, draft["tenant_id"], draft["bucket"], draft["object_name"])
 
 
 async def _new_key(connection: Connection, draft: asyncpg.Record, request: wire.ReserveKey) -> str:
@@ -189,7 +200,7 @@ async def _put_object(connection: Connection, work: _Publication) -> asyncpg.Rec
             return inserted
         if work.request.on_conflict == "fail":
             raise ObjectExists
-        old = await _object(connection, work.draft)
+        old = await _object(connection, work.draft, _LOCK_OBJECT)
         if old is not None:
             return await _replace(connection, work, old)
 

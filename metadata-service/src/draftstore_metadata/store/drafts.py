@@ -11,7 +11,15 @@ from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.ids import uuid7
 from draftstore_metadata.domain import WRITE_SLACK, draft_key
-from draftstore_metadata.store.rows import DRAFT, OBJECT, SEEN_STATE, draft_record, move, object_record
+from draftstore_metadata.store.rows import (
+    DRAFT,
+    OBJECT,
+    SEEN_STATE,
+    SUBJECT_MATCHES,
+    draft_record,
+    object_record,
+    transition,
+)
 
 _CREATE = f"""
     WITH d AS (
@@ -36,15 +44,22 @@ _LIST = f"""
       AND ($3::text IS NULL OR d.object_name = $3) AND ($4::text IS NULL OR ({SEEN_STATE}) = $4)
     ORDER BY d.id DESC LIMIT $5"""
 
-_LIVING_BY_NAME = f"""
-    SELECT {DRAFT} FROM metadata.drafts d
-    WHERE d.tenant_id = $1 AND d.bucket = $2 AND d.object_name = $3
-      AND d.state IN ('open', 'uploaded', 'confirming', 'prepared')
-      AND (d.expires_at > now() OR d.state IN ('confirming', 'prepared'))
-    ORDER BY d.id DESC LIMIT 100"""
+# The newest draft whose bytes are known to be there, and the open ones that are newer: bytes may have come to those.
+_BY_NAME = f"""
+    WITH living AS (
+        SELECT d.* FROM metadata.drafts d
+        WHERE d.tenant_id = $1 AND d.bucket = $2 AND d.object_name = $3 AND {SUBJECT_MATCHES.format(given="$4")}
+          AND d.state IN ('open', 'uploaded', 'confirming', 'prepared')
+          AND (d.expires_at > now() OR d.state IN ('confirming', 'prepared'))
+    ), known AS (SELECT id FROM living WHERE state <> 'open' ORDER BY id DESC LIMIT 1)
+    SELECT {DRAFT} FROM living d
+    WHERE d.id >= coalesce((SELECT id FROM known), '00000000-0000-0000-0000-000000000000')
+    ORDER BY d.id DESC LIMIT $5"""
 
-_OBJECT_BY_NAME = f"""
-    SELECT {OBJECT} FROM metadata.objects o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3"""
+_OBJECT_WITH_DRAFT = f"""
+    SELECT {OBJECT}, d.etag AS judged_etag, coalesce({SUBJECT_MATCHES.format(given="$4")}, false) AS subject_matches
+    FROM metadata.objects o LEFT JOIN metadata.drafts d ON d.id = o.draft_id
+    WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3"""
 
 # The URL may live as long as asked, never past the draft. The horizon is stored before anybody can sign.
 _ALLOW_URL = f"""
@@ -54,9 +69,12 @@ _ALLOW_URL = f"""
       AND d.expires_at >= now() + interval '1 second'
     RETURNING {DRAFT}, floor(extract(epoch FROM least($3, d.expires_at - now())))::int AS url_ttl"""
 
-_UPLOADED = move("uploaded", "size = $5, etag = $6", from_states=["open"], where="old.expires_at > now()")
+_UPLOADED = transition("uploaded", "size = $5, etag = $6", where="d.state = 'open' AND d.expires_at > now()")
 
-_DISCARD = move("discarded", "purge_due_at = now(), discarded_at = now()", where="old.expires_at > now()")
+_DISCARD = transition("discarded", "purge_due_at = now(), discarded_at = now()", where="d.expires_at > now()")
+
+MAX_BY_NAME = 100
+"""Drafts of one name that are looked at; whoever has more must say which one is meant."""
 
 
 class DraftStore:
@@ -83,13 +101,17 @@ class DraftStore:
         return [draft_record(row) for row in rows]
 
     async def find(self, query: wire.FindByName) -> wire.NameRecord:
-        """The living drafts of a name (the newest hundred) and its object."""
-        arguments = (query.tenant_id, query.bucket, query.object_name)
+        """The living drafts of a name that may have bytes, newest first, and its object."""
+        arguments = (query.tenant_id, query.bucket, query.object_name, query.subject)
         async with self._database.connection() as connection:
-            drafts = await connection.fetch(_LIVING_BY_NAME, *arguments)
-            found = await connection.fetchrow(_OBJECT_BY_NAME, *arguments)
+            drafts = await connection.fetch(_BY_NAME, *arguments, MAX_BY_NAME + 1)
+            found = await connection.fetchrow(_OBJECT_WITH_DRAFT, *arguments)
         return wire.NameRecord(
-            drafts=[draft_record(row) for row in drafts], object=object_record(found) if found else None
+            drafts=[draft_record(row) for row in drafts[:MAX_BY_NAME]],
+            more_drafts=len(drafts) > MAX_BY_NAME,
+            object=object_record(found) if found else None,
+            judged_etag=found["judged_etag"] if found else None,
+            subject_matches=found is None or found["subject_matches"],
         )
 
     async def allow_url(self, request: wire.AllowUrl) -> DraftRecord | None:

@@ -12,55 +12,60 @@ import asyncpg
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.kit.database import Database
 from draftstore_metadata.domain import COPY_HORIZON, RECOVERY_TTL
-from draftstore_metadata.store.rows import Connection
+from draftstore_metadata.store.rows import Connection, given_back
 
 _ACTOR = "service:cleaner"
 
-
-def _due(states: str) -> str:
-    return f"""SELECT id, state FROM metadata.drafts
-        WHERE purge_due_at <= now() AND state IN ({states}) ORDER BY purge_due_at LIMIT $1 FOR UPDATE SKIP LOCKED"""
+_BYTES_GO = frozenset({"purging", "purged", "confirmed"})
 
 
-def _logged(source: str, to_state: str, reason: str) -> str:
-    return f"""INSERT INTO metadata.events
-            (tenant_id, draft_id, object_name, type, from_state, to_state, actor, reason)
-        SELECT tenant_id, id, object_name, 'draft.{to_state}', from_state, '{to_state}', '{_ACTOR}', '{reason}'
-        FROM {source}"""
+_EVENTS = """INSERT INTO metadata.events
+    (tenant_id, draft_id, object_name, type, from_state, to_state, actor, reason)"""
 
-
-_RECOVER = f"""
-    WITH due AS ({_due("'confirming'")}), moved AS (
-        UPDATE metadata.drafts d SET state = 'uploaded', lease_expires_at = NULL,
-            expires_at = greatest(d.expires_at, now() + $2), purge_due_at = greatest(d.expires_at, now() + $2)
-        FROM due WHERE d.id = due.id AND d.lease_expires_at <= now()
-        RETURNING d.tenant_id, d.id, d.object_name, due.state AS from_state
-    ), logged AS ({_logged("moved", "uploaded", "the confirm attempt died")})
-    SELECT count(*) FROM moved"""
-
-_EXPIRE = f"""
-    WITH due AS ({_due("'open', 'uploaded'")}), moved AS (
-        UPDATE metadata.drafts d SET state = 'expired', purge_due_at = now() + $2
-        FROM due WHERE d.id = due.id
-        RETURNING d.tenant_id, d.id, d.object_name, due.state AS from_state
-    ), logged AS ({_logged("moved", "expired", "its time was over")})
-    SELECT count(*) FROM moved"""
-
-# `confirmed` and `purged` rows come back once more after the write horizon, for a PUT that landed late.
+# One pass over what is due, oldest first, whatever its state:
+#   a confirm attempt whose lease ran out   is given back, with time to confirm it again
+#   an overdue draft                        expires; its bytes go at once, or after the grace
+#   expired, discarded, or half purged      its bytes go
+#   confirmed or purged                     its bytes go once more, for a PUT that landed late
 _TAKE_DRAFTS = f"""
-    WITH due AS ({_due("'expired', 'discarded', 'purging', 'purged', 'confirmed'")}), moved AS (
-        UPDATE metadata.drafts d SET purge_due_at = now() + $2,
-            state = CASE WHEN due.state IN ('expired', 'discarded') THEN 'purging' ELSE due.state END
+    WITH due AS (
+        SELECT id, state FROM metadata.drafts WHERE purge_due_at <= now()
+        ORDER BY purge_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), moved AS (
+        UPDATE metadata.drafts d SET
+            state = CASE
+                WHEN due.state = 'confirming' THEN {given_back("d.etag")}
+                WHEN due.state IN ('open', 'uploaded') AND $3 > interval '0' THEN 'expired'
+                WHEN due.state IN ('open', 'uploaded', 'expired', 'discarded') THEN 'purging'
+                ELSE due.state END,
+            expires_at = CASE due.state WHEN 'confirming' THEN greatest(d.expires_at, now() + $4) ELSE d.expires_at END,
+            lease_expires_at = NULL,
+            purge_due_at = CASE
+                WHEN due.state = 'confirming' THEN greatest(d.expires_at, now() + $4)
+                WHEN due.state IN ('open', 'uploaded') AND $3 > interval '0' THEN now() + $3
+                ELSE now() + $2 END
         FROM due WHERE d.id = due.id
         RETURNING d.tenant_id, d.id, d.object_name, due.state AS from_state, d.state, d.storage_key, d.upload_id,
             coalesce(d.size, d.declared_size) AS size, d.write_horizon_at <= now() AS final
-    ), begun AS (SELECT * FROM moved WHERE from_state <> state
-    ), logged AS ({_logged("begun", "purging", "due")}
+    ), steps AS (
+        SELECT 1 AS step, moved.*, state AS to_state, 'the confirm attempt died' AS reason
+        FROM moved WHERE from_state = 'confirming'
+        UNION ALL SELECT 1, moved.*, 'expired', 'its time was over'
+        FROM moved WHERE from_state IN ('open', 'uploaded')
+        UNION ALL SELECT 2, moved.*, 'purging', 'due'
+        FROM moved WHERE state = 'purging' AND from_state <> 'purging'
+    ), logged AS (
+        {_EVENTS}
+        SELECT tenant_id, id, object_name, 'draft.' || to_state,
+            CASE WHEN step = 2 AND from_state <> 'discarded' THEN 'expired' ELSE from_state END, to_state,
+            '{_ACTOR}', reason
+        FROM steps ORDER BY id, step
     ), dropped AS (
         UPDATE metadata.object_keys k SET state = 'garbage', purge_due_at = now()
-        FROM begun WHERE k.draft_id = begun.id AND k.state = 'reserved'
+        FROM moved
+        WHERE k.draft_id = moved.id AND k.state = 'reserved' AND moved.state = 'purging'
     )
-    SELECT 'draft' AS kind, 'draft' AS role, id, storage_key, upload_id, state, size, final FROM moved"""
+    SELECT 'draft' AS kind, 'draft' AS role, id, storage_key, upload_id, from_state, state, size, final FROM moved"""
 
 _TAKE_KEYS = """
     WITH due AS (
@@ -82,7 +87,10 @@ _PURGED_DRAFTS = f"""
         FROM old WHERE d.id = old.id
         RETURNING d.tenant_id, d.id, d.object_name, old.state AS from_state, d.state
     ), ended AS (SELECT * FROM moved WHERE from_state <> state
-    ), logged AS ({_logged("ended", "purged", "bytes removed")})
+    ), logged AS (
+        {_EVENTS}
+        SELECT tenant_id, id, object_name, 'draft.' || state, from_state, state, '{_ACTOR}', 'bytes removed' FROM ended
+    )
     SELECT count(*) FROM moved"""
 
 _PURGED_KEYS = """
@@ -120,17 +128,20 @@ class DueStore:
         self._database = database
 
     async def claim(self, request: wire.ClaimDue) -> wire.DueBatch:
-        """Give dead attempts back, expire what is overdue, then take up to `limit` things to delete."""
-        lease = timedelta(seconds=request.lease_ttl)
+        """Take up to `limit` due things: give dead attempts back, expire what is overdue, hand out what to delete."""
+        lease, grace = timedelta(seconds=request.lease_ttl), timedelta(seconds=request.restore_grace)
         async with self._database.transaction() as connection:
-            recovered = await connection.fetchval(_RECOVER, request.limit, RECOVERY_TTL)
-            grace = timedelta(seconds=request.restore_grace)
-            expired = await connection.fetchval(_EXPIRE, request.limit, grace)
-            rows = list(await connection.fetch(_TAKE_DRAFTS, request.limit, lease))
-            rows += await connection.fetch(_TAKE_KEYS, request.limit - len(rows), lease)
+            drafts = list(await connection.fetch(_TAKE_DRAFTS, request.limit, lease, grace, RECOVERY_TTL))
+            keys = list(await connection.fetch(_TAKE_KEYS, request.limit - len(drafts), lease))
             now: datetime = await connection.fetchval("SELECT now()")
-        items = [wire.DueItem.model_validate(dict(row)) for row in rows]
-        return wire.DueBatch(items=items, expired=expired, recovered=recovered, now=now)
+        items = [row for row in drafts if row["state"] in _BYTES_GO] + keys
+        return wire.DueBatch(
+            items=[wire.DueItem.model_validate(dict(row)) for row in items],
+            taken=len(drafts) + len(keys),
+            expired=sum(row["from_state"] in {"open", "uploaded"} for row in drafts),
+            recovered=sum(row["from_state"] == "confirming" for row in drafts),
+            now=now,
+        )
 
     async def report(self, request: wire.ReportPurged) -> int:
         """Note what is gone. Repeatable; a report about something that moved on changes nothing."""

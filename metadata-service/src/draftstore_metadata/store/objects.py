@@ -5,10 +5,7 @@ from datetime import timedelta
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import ObjectRecord
 from draftstore_common.kit.database import Database
-from draftstore_metadata.store.rows import OBJECT, object_record
-
-_GET = f"""
-    SELECT {OBJECT} FROM metadata.objects o WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3"""
+from draftstore_metadata.store.rows import OBJECT, OBJECT_BY_NAME, object_record
 
 _LIST = f"""
     SELECT {OBJECT} FROM metadata.objects o
@@ -37,7 +34,7 @@ class ObjectStore:
 
     async def get(self, ref: wire.NameRef) -> ObjectRecord | None:
         """One object by name."""
-        row = await self._database.row(_GET, ref.tenant_id, ref.bucket, ref.object_name)
+        row = await self._database.row(OBJECT_BY_NAME, ref.tenant_id, ref.bucket, ref.object_name)
         return object_record(row) if row else None
 
     async def list(self, query: wire.ListObjects, after: str) -> list[ObjectRecord]:

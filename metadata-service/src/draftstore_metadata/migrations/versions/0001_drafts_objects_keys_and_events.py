@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.Column("etag", sa.Text(), nullable=False),
         sa.Column("checksum_sha256", sa.Text(), nullable=True),
         sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("content_disposition", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("draft_id", sa.Uuid(), nullable=False),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=False),
