@@ -110,28 +110,14 @@ class Rehearsal:
         return _python_image(root)
 
     def _carried_out(self, instruction: Instruction, image: Image) -> Image:
-        text = instruction.text
         match instruction.keyword:
-            case "ENV":
-                return replace(image, environment={**image.environment, **_assignments(text, image)})
             case "WORKDIR":
-                Path(image.inside(text)).mkdir(parents=True, exist_ok=True)
-                return replace(image, directory=text)
+                Path(image.inside(instruction.text)).mkdir(parents=True, exist_ok=True)
             case "COPY":
                 self._copy(instruction, image)
             case "RUN":
-                self._run(text, image)
-            case "USER":
-                return replace(image, user=text)
-            case "ENTRYPOINT":
-                return replace(image, entrypoint=tuple(json.loads(text)))
-            case "STOPSIGNAL":
-                return replace(image, stop_signal=text)
-            case "EXPOSE":
-                pass
-            case other:
-                raise NotImplementedError(f"the rehearsal knows no {other}")
-        return image
+                self._run(instruction.text, image)
+        return _described(instruction, image)
 
     def _copy(self, instruction: Instruction, image: Image) -> None:
         *sources, target = instruction.text.split()
@@ -152,6 +138,26 @@ class Rehearsal:
             check=False,
         )
         assert done.returncode == 0, f"RUN {command}\n{done.stdout}\n{done.stderr}"
+
+
+def _described(instruction: Instruction, image: Image) -> Image:
+    """What an instruction says of the containers to be."""
+    text = instruction.text
+    match instruction.keyword:
+        case "ENV":
+            return replace(image, environment={**image.environment, **_assignments(text, image)})
+        case "WORKDIR":
+            return replace(image, directory=text)
+        case "USER":
+            return replace(image, user=text)
+        case "ENTRYPOINT":
+            return replace(image, entrypoint=tuple(json.loads(text)))
+        case "STOPSIGNAL":
+            return replace(image, stop_signal=text)
+        case "COPY" | "RUN" | "EXPOSE":
+            return image
+        case other:
+            raise NotImplementedError(f"the rehearsal knows no {other}")
 
 
 def _moved(base: Image, root: Path) -> dict[str, str]:

@@ -183,7 +183,10 @@ class _Addresses:
 
     def replaced(self, name: str, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment of a container with addresses of this machine."""
-        moved = {key: self._pattern.sub(lambda match: self._here[match[0]], value) for key, value in environment.items()}
+        moved = {key: self._pattern.sub(self._local, value) for key, value in environment.items()}
         if "HTTP_PORT" in moved:
             moved |= {"HTTP_PORT": str(self._ports[name]), "HTTP_HOST": "127.0.0.1"}
         return moved
+
+    def _local(self, address: re.Match[str]) -> str:
+        return self._here[address[0]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from draftstore_common.contracts.identity import ServiceName
-from draftstore_standalone.servers import PostgresServer, SeaweedServer, choose_ports
+from draftstore_standalone.servers import PostgresServer, SeaweedServer, ServerHome, choose_ports
 from support.child import Child, ChildFailedError
 from support.stack_base import Driver, Stack, answers
 from support.store_view import StoreCredentials
@@ -89,6 +89,7 @@ class ProcessesStack(Stack):
         return StoreCredentials(self.s3_endpoint, self.seaweed.access_key, self.seaweed.secret_key)
 
     async def start(self) -> None:
+        await asyncio.to_thread(ServerHome.locate, self.data_dir)
         await asyncio.gather(self.postgres.start(), self.seaweed.start())
         self.services = self._described()
         await asyncio.gather(*(self._migrate(name) for name in ("identity", "metadata")))

@@ -78,6 +78,12 @@ class StoreView:
         """Put bytes there, as nobody without these credentials could; `headers` are arguments of PutObject."""
         await asyncio.to_thread(self._client.put_object, Bucket=bucket, Key=key, Body=content, **headers)
 
+    async def delete_bucket(self, bucket: str) -> None:
+        """Delete a bucket with everything in it."""
+        for key in await self.keys(bucket):
+            await asyncio.to_thread(self._client.delete_object, Bucket=bucket, Key=key)
+        await asyncio.to_thread(self._client.delete_bucket, Bucket=bucket)
+
     async def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """All keys below a prefix."""
 

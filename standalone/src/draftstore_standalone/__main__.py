@@ -29,7 +29,7 @@ def main() -> None:
     parser.parse_args()
     settings = load(StandaloneSettings)
     log = settings.data_dir / "draftstore.log"
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     kept = RotatingFileHandler(log, maxBytes=LOG_BYTES, backupCount=LOGS_KEPT)
     configure("standalone", settings.log_level, file=kept)
     try:

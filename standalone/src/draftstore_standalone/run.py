@@ -81,7 +81,6 @@ async def _before(stop: asyncio.Event, start: asyncio.Task[Servers]) -> bool:
 async def _start(installation: Installation, listener: socket.socket, stack: AsyncExitStack) -> Servers:
     began = time.perf_counter()
     settings, say = installation.settings, installation.say
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     stack.enter_context(DataDirectoryLock(settings.data_dir / "standalone.lock", data_dir=settings.data_dir))
     for name in (endpoints.NAME, internal.ENVIRONMENT):  # what a killed predecessor said is not true any more
         (settings.data_dir / name).unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def owner_of(pid: int) -> int:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is awaited happens in another process
+        while not condition():
             await asyncio.sleep(0.001)
 
 

@@ -8,9 +8,12 @@ directory moves nothing, and deleting it leaves a folder below `SHARED_ROOT` beh
 Mode bits decide; access control lists and security modules are not looked at.
 """
 
+import contextlib
+import fcntl
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,19 +97,31 @@ def public_folder(path: Path) -> Path:
 
 
 def _locate(data_dir: Path, account: Account, shared_root: Path) -> ServerHome:
-    if not data_dir.exists():
+    with contextlib.suppress(FileExistsError):
         data_dir.mkdir(parents=True)
         data_dir.chmod(0o700 if account.is_current else 0o711)
     marker = data_dir / _MARKER
-    if not marker.exists():
-        root = _new_root(data_dir, account, shared_root)
-        write_private(marker, _INSIDE if root.parent == data_dir else str(root))
+    with _exclusive(data_dir):  # servers started at once must agree on one place
+        if not marker.exists():
+            root = _new_root(data_dir, account, shared_root)
+            write_private(marker, _INSIDE if root.parent == data_dir else str(root))
     root = data_dir / marker.read_text().strip()
     if not root.is_dir():
         raise DataDirectoryError(f"{root}, where {marker} says the servers' data is, does not exist")
     if not account.can_enter(root):
         raise DataDirectoryError(f"{root} cannot be entered by {account.name}, which the servers run as")
     return ServerHome(data_dir, root, account)
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Wait until nobody else holds this folder; the kernel lets go of it if we are killed."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _new_root(data_dir: Path, account: Account, shared_root: Path) -> Path:
