@@ -1,6 +1,7 @@
 """The public API as a client program sees it, over real HTTP."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,11 +25,8 @@ class Secrets:
         """Remember the API keys and the signatures in an answer."""
         self._known |= {*_KEY.findall(text), *_SIGNATURE.findall(text)}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(frozenset(self._known))
-
-    def __len__(self) -> int:
-        return len(self._known)
 
 
 class Api:

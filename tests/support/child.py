@@ -24,12 +24,10 @@ class ChildFailedError(RuntimeError):
 class Child:
     """`python -m <module> …` with this environment only. The kernel ends it with SIGTERM when the tests die."""
 
-    def __init__(
-        self, name: str, arguments: tuple[str, ...], *, environment: Mapping[str, str], folder: Path, python: str = ""
-    ) -> None:
+    def __init__(self, name: str, arguments: tuple[str, ...], *, environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.stdout, self.stderr = folder / f"{name}.stdout", folder / f"{name}.stderr"
-        self._command = [python or sys.executable, "-m", *arguments]
+        self._command = [sys.executable, "-m", *arguments]
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
