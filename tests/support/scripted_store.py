@@ -37,8 +37,28 @@ class ScriptedStore:
     answers: list[bytes]
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.add(task)
+        try:
+            await self._answer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return  # the client left
+        finally:
+            writer.close()
+            self.connections.discard(task)
+
+    async def close(self) -> None:
+        """End the connections that are left, so that no socket outlives its test."""
+        left = list(self.connections)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -47,7 +67,6 @@ class ScriptedStore:
         else:
             writer.write(reply)
             await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
@@ -59,3 +78,4 @@ async def scripted(*answers: bytes) -> AsyncIterator[ScriptedStore]:
     async with server:
         store.port = server.sockets[0].getsockname()[1]
         yield store
+        await store.close()

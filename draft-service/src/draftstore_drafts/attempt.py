@@ -11,8 +11,8 @@ What happens if it dies here:
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.drafts import ConfirmOptions, Receipt
 from draftstore_common.contracts.metadata import DraftRecord
-from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, ObjectRef, StoredObject
+from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, DigestRequest, ObjectRef, StoredObject
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
 from draftstore_drafts.content import Content
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 STEP_TIMEOUT = 30.0
 """Seconds one step of an attempt may take, but for the copy."""
 
-COPY_BYTES_PER_SECOND = 5 * 1024**2
-"""The slowest copy that is still waited for; the lease is renewed meanwhile."""
+BYTES_PER_SECOND = 5 * 1024**2
+"""The slowest copy or read that is still waited for; the lease is renewed meanwhile."""
 
 GIVE_BACK_TIMEOUT = 3.0
 """Seconds for giving a claim back: if that fails, its lease lapses."""
@@ -75,14 +75,23 @@ class Attempt:
 
     async def _publish(self) -> Receipt:
         set_timeout(STEP_TIMEOUT)
-        stored = self._stored = await self._tools.content.of(self._draft)
-        if stored is None:
-            raise DraftNotUploaded
+        stored = self._stored = await self._look()
         judge(self._draft, stored, self._options.etag)
         key = await self._reserve(stored)
         copied = await self._copy(stored, key)
-        set_timeout(STEP_TIMEOUT)
         return await self._commit(stored, copied, key)
+
+    async def _look(self) -> StoredObject:
+        """What the store says of the bytes. Where a SHA-256 was declared and the store kept none, they are read."""
+        stored = await self._tools.content.of(self._draft)
+        if stored is None:
+            raise DraftNotUploaded
+        if self._draft.declared_checksum_sha256 is None or stored.checksum_sha256 is not None:
+            return stored
+        request = DigestRequest(object=self._source, if_match=stored.etag)
+        with _for_all_bytes(stored):
+            digest = await self._tools.storage.digest(request)
+        return stored.model_copy(update={"checksum_sha256": digest.checksum_sha256})
 
     async def _reserve(self, stored: StoredObject) -> str:
         request = wire.ReserveKey(
@@ -91,21 +100,15 @@ class Attempt:
         return (await self._tools.metadata.reserve_key(request)).storage_key
 
     async def _copy(self, stored: StoredObject, key: str) -> CopyAnswer:
-        set_timeout(STEP_TIMEOUT + stored.size / COPY_BYTES_PER_SECOND)
-        try:
-            return await self._tools.storage.copy(
-                CopyRequest(
-                    source=ObjectRef(role="draft", key=self._draft.storage_key),
-                    target=ObjectRef(role="main", key=key),
-                    if_match=stored.etag,
-                    size=stored.size,
-                    headers=published_headers(self._draft),
-                )
-            )
-        except RelayedProblem as problem:
-            if problem.code in {"precondition_failed", "object_not_found"}:
-                raise DraftChanged from problem
-            raise
+        request = CopyRequest(
+            source=self._source,
+            target=ObjectRef(role="main", key=key),
+            if_match=stored.etag,
+            size=stored.size,
+            headers=published_headers(self._draft),
+        )
+        with _for_all_bytes(stored):
+            return await self._tools.storage.copy(request)
 
     async def _commit(self, stored: StoredObject, copied: CopyAnswer, key: str) -> Receipt:
         store = await self._tools.content.store()
@@ -120,7 +123,7 @@ class Attempt:
                 size=stored.size,
                 etag=copied.etag,
                 content_type=published_type(self._draft),
-                checksum_sha256=stored.checksum_sha256 or self._draft.declared_checksum_sha256,
+                checksum_sha256=stored.checksum_sha256,
                 url_grace=self._tools.url_grace,
             )
         )
@@ -159,5 +162,23 @@ class Attempt:
         with suppress(Problem):  # else the lease lapses and the draft is recovered
             await self._tools.metadata.release_claim(request)
 
+    @property
+    def _source(self) -> ObjectRef:
+        return ObjectRef(role="draft", key=self._draft.storage_key)
+
     def _claim(self) -> dict[str, Any]:
         return {"tenant_id": self._draft.tenant_id, "draft_id": self._draft.id, "fence": self._draft.fence}
+
+
+@contextmanager
+def _for_all_bytes(stored: StoredObject) -> Iterator[None]:
+    """Time for a step that moves every byte; bytes that are not the judged ones any more are `DraftChanged`."""
+    set_timeout(STEP_TIMEOUT + stored.size / BYTES_PER_SECOND)
+    try:
+        yield
+    except RelayedProblem as problem:
+        if problem.code in {"precondition_failed", "object_not_found"}:
+            raise DraftChanged from problem
+        raise
+    finally:
+        set_timeout(STEP_TIMEOUT)

@@ -36,7 +36,7 @@ RETRY_AFTER = "2"
 """Seconds after which a pending confirm is worth asking about again."""
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

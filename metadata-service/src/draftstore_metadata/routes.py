@@ -14,7 +14,7 @@ drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DR
 due = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.CLEANER))])
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

@@ -16,7 +16,7 @@ from draftstore_storage import routes
 from draftstore_storage.backends.copying import Copier
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.backends.protocols import BucketBackend, Store
-from draftstore_storage.bootstrap import ROLES, STORE_START_TIMEOUT, prepare_buckets
+from draftstore_storage.bootstrap import ROLES, STORE_START_TIMEOUT, prepare
 from draftstore_storage.context import Context
 from draftstore_storage.service import StorageService
 from draftstore_storage.settings import StorageSettings
@@ -33,7 +33,7 @@ def create_app(settings: StorageSettings, *, identity: Transport) -> FastAPI:
         async with identity:
             with open_store(settings) as store:
                 origins = settings.cors_allowed_origins
-                await prepare_buckets(store.buckets, origins=origins, patience=STORE_START_TIMEOUT)
+                await prepare(store, origins=origins, patience=STORE_START_TIMEOUT)
                 keys = JwksCache(jwks_fetcher(identity))
                 app.state.context = _context(settings, store, keys)
                 buckets = {f"{role}_bucket": _bucket_check(store.buckets, role) for role in ROLES}

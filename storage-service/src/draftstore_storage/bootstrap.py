@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import CannotStart, chain
-from draftstore_storage.backends.protocols import BucketBackend
+from draftstore_storage.backends.protocols import BucketBackend, Probe, Store
 from draftstore_storage.errors import BucketNotFound, Denied, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -18,24 +18,28 @@ STORE_START_TIMEOUT = 60.0
 """Seconds that a store started at the same time gets to answer."""
 
 
-async def prepare_buckets(buckets: BucketBackend, *, origins: Sequence[str], patience: float) -> None:
+async def prepare(store: Store, *, origins: Sequence[str], patience: float) -> None:
     """Both buckets exist afterwards, nothing deleted from the draft bucket stays, and browsers may use it.
+
+    Upload URLs are guarded where the store is MinIO (`signing.presigner.GUARDS`).
 
     Waits up to `patience` seconds for the store. Raises `CannotStart` if it does not answer by then, refuses our
     credentials, or if the draft bucket has versioning, replication or object lock.
     """
     # In a task of its own, so that the deadlines set inside do not become the caller's.
-    await asyncio.create_task(_prepare(buckets, origins, patience))
+    await asyncio.create_task(_prepare(store, origins, patience))
 
 
-async def _prepare(buckets: BucketBackend, origins: Sequence[str], patience: float) -> None:
+async def _prepare(store: Store, origins: Sequence[str], patience: float) -> None:
+    buckets = store.buckets
     try:
         await _wait_for_store(buckets, patience)
         set_timeout(patience)
-        for role in ROLES:
-            await _ensure(buckets, role)
+        found = [await _ensure(buckets, role) for role in ROLES]
         await _refuse_hazards(buckets)
         await _allow_browsers(buckets, origins)
+        if any(probe.server.lower().startswith("minio") for probe in found):
+            store.urls.guard_uploads()
     except StoreError as error:
         raise CannotStart(f"the object store cannot be used: {error.detail} ({error})") from error
 
@@ -57,13 +61,13 @@ async def _wait_for_store(buckets: BucketBackend, patience: float) -> None:
             return
 
 
-async def _ensure(buckets: BucketBackend, role: BucketRole) -> None:
+async def _ensure(buckets: BucketBackend, role: BucketRole) -> Probe:
     try:
-        await buckets.probe(role)
+        return await buckets.probe(role)
     except BucketNotFound:
         await buckets.create(role)
-        await buckets.probe(role)  # made by somebody else, it may be one we have no right to
         log.info("bucket created", extra={"role": role})
+        return await buckets.probe(role)  # made by somebody else, it may be one we have no right to
 
 
 async def _refuse_hazards(buckets: BucketBackend) -> None:

@@ -45,6 +45,7 @@ class BucketNotFound(StoreError, problems.NotFound):
 
     code = "bucket_not_found"
     title = "Bucket not found"
+    needs_operator = True
     detail = "The bucket behind this service does not exist. Whoever runs it must create it again."
 
 

@@ -17,7 +17,7 @@ cleaning = APIRouter(
 )
 
 
-def _service(request: Request) -> StorageService:
+async def _service(request: Request) -> StorageService:
     context: Context = request.app.state.context
     return context.service
 
@@ -53,6 +53,12 @@ async def presign_get(body: wire.PresignGet, service: Service) -> wire.SignedReq
 async def head(body: wire.ObjectRef, service: Service) -> wire.StoredObject:
     """What the store says of a key."""
     return await service.head(body)
+
+
+@drafts.post("/objects/digest")
+async def digest(body: wire.DigestRequest, service: Service) -> wire.DigestAnswer:
+    """The SHA-256 of the bytes with this ETag, read for it."""
+    return await service.digest(body)
 
 
 @drafts.post("/objects/copy")

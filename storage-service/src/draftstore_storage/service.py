@@ -1,6 +1,8 @@
 """What storage-service does: keys checked, the right call made, success logged. No HTTP, no SDK."""
 
 import logging
+from contextlib import aclosing
+from hashlib import sha256
 
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
@@ -46,6 +48,16 @@ class StorageService:
         check_key(ref.role, ref.key)
         return await self._store.objects.head(ref.role, ref.key)
 
+    async def digest(self, request: wire.DigestRequest) -> wire.DigestAnswer:
+        """The SHA-256 of exactly the bytes with this ETag, by reading them: one piece in memory at a time."""
+        ref = request.object
+        check_key(ref.role, ref.key)
+        digest = sha256()
+        async with aclosing(self._store.objects.get(ref.role, ref.key, if_match=request.if_match)) as pieces:
+            async for piece in pieces:
+                digest.update(piece)
+        return wire.DigestAnswer(checksum_sha256=digest.hexdigest())
+
     async def copy(self, request: wire.CopyRequest) -> wire.CopyAnswer:
         """Copy exactly the bytes with this ETag."""
         for ref in (request.source, request.target):
@@ -57,7 +69,8 @@ class StorageService:
     async def delete(self, request: wire.DeleteRequest) -> wire.DeleteAnswer:
         """Delete keys of one bucket. One that could never name an object is a failure of its own, not of the others."""
         good = [key for key in request.keys if _names_an_object(request.role, key)]
-        failures = [wire.DeleteFailure(key=key, reason=InvalidKey.code) for key in request.keys if key not in set(good)]
+        bad = set(request.keys).difference(good)
+        failures = [wire.DeleteFailure(key=key, reason=InvalidKey.code) for key in bad]
         failures += await self._delete(request.role, good)
         extra = {"role": request.role, "count": len(request.keys) - len(failures), "failures": len(failures)}
         log.info("deleted", extra=extra)
@@ -95,7 +108,7 @@ class StorageService:
 
     async def now(self) -> wire.StoreTime:
         """The store's clock."""
-        return wire.StoreTime(now=await self._store.buckets.probe("draft"))
+        return wire.StoreTime(now=(await self._store.buckets.probe("draft")).now)
 
     def info(self) -> wire.StoreInfo:
         """The store's names."""

@@ -16,7 +16,7 @@ from draftstore_common.contracts.base import BucketRole
 from draftstore_common.kit.ids import random_base62
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.backends.protocols import Store
-from draftstore_storage.bootstrap import prepare_buckets
+from draftstore_storage.bootstrap import prepare
 from draftstore_storage.settings import StorageSettings
 from support.minio_server import running_minio
 
@@ -137,5 +137,5 @@ async def bench(server: Server, driver: str, bucket: str, http: httpx.AsyncClien
     """Each driver on each server, with both buckets made."""
     settings = settings_for(server, driver, bucket_name=bucket)
     with open_store(settings) as opened:
-        await prepare_buckets(opened.buckets, origins=["*"], patience=10)
+        await prepare(opened, origins=["*"], patience=10)
         yield Bench(opened, settings, http, server)

@@ -61,7 +61,9 @@ async def test_an_absent_object_is_not_found(bench: Bench) -> None:
 async def test_a_body_comes_in_pieces_and_whole(bench: Bench) -> None:
     content = bytes(range(256)) * 4096
     stored = await bench.stored(content)
-    pieces = [piece async for piece in bench.store.objects.get("draft", stored.key)]
+    pieces = [piece async for piece in bench.store.objects.get("draft", stored.key, if_match=stored.etag)]
+    with pytest.raises(errors.PreconditionFailed):
+        await anext(aiter(bench.store.objects.get("draft", stored.key, if_match="0" * 32)))
     assert b"".join(pieces) == content
     assert max(map(len, pieces)) <= PIECE
 

@@ -8,6 +8,7 @@ import pytest
 
 from draftstore_common.contracts import storage as wire
 from draftstore_storage import errors
+from draftstore_storage.backends.protocols import Upload
 from draftstore_storage.signing.credentials import Credentials, StaticCredentials
 from draftstore_storage.signing.presigner import Presigner
 from integration.storage.conftest import Bench
@@ -88,6 +89,41 @@ async def test_other_bytes_of_the_declared_length_are_refused(bench: Bench) -> N
     answer = await bench.http.put(signed.url, content=BODY[::-1], headers=signed.headers)
     assert answer.status_code in REFUSED
     await assert_nothing_stored(bench, request.key)
+
+
+async def test_an_upload_url_never_reads_another_object(bench: Bench) -> None:
+    """Whoever holds the URL adds a copy source: on a store that takes it unsigned, a foreign object would appear."""
+    secret = await bench.stored(b"somebody else's", role="main")
+    source = f"/{bench.settings.buckets.main}/{secret.key}"
+    for size in (None, 0):
+        request = wire.PresignPut(key=bench.key(), expires_in=60, size=size)
+        signed = await bench.store.urls.put(request)
+        answer = await bench.http.put(signed.url, headers={**signed.headers, "x-amz-copy-source": source})
+        assert answer.status_code in {400, 403}, answer.text
+        await assert_nothing_stored(bench, request.key)
+
+
+async def test_a_part_url_never_reads_another_object(bench: Bench) -> None:
+    secret = await bench.stored(b"somebody else's", role="main")
+    key = bench.key()
+    upload_id = await bench.store.multipart.create("draft", key, wire.ObjectHeaders(), None)
+    signed = await bench.store.urls.part(wire.PresignPart(key=key, upload_id=upload_id, part_number=1, expires_in=60))
+    source = f"/{bench.settings.buckets.main}/{secret.key}"
+    answer = await bench.http.put(signed.url, headers={**signed.headers, "x-amz-copy-source": source})
+    assert answer.status_code in {400, 403}, answer.text
+    assert await bench.store.multipart.list_parts(Upload("draft", key, upload_id)) == []
+
+
+async def test_an_uploader_cannot_choose_the_etag(bench: Bench) -> None:
+    """What was previewed is pinned by its ETag: other bytes must not come under the same one."""
+    request = wire.PresignPut(key=bench.key(), expires_in=60)
+    signed = await bench.store.urls.put(request)
+    await bench.http.put(signed.url, content=b"innocent", headers=signed.headers)
+    seen = await bench.store.objects.head("draft", request.key)
+    for name in ("x-minio-source-etag", "x-amz-meta-etag", "etag"):
+        await bench.http.put(signed.url, content=b"malicious", headers={**signed.headers, name: seen.etag})
+    now = await bench.store.objects.head("draft", request.key)
+    assert (now.etag == seen.etag) == (await bench.body("draft", request.key) == b"innocent")
 
 
 async def test_a_url_is_good_for_its_own_key_only(bench: Bench) -> None:

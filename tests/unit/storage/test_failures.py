@@ -13,7 +13,7 @@ from draftstore_storage import errors
 from draftstore_storage.backends import calls
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.backends.protocols import Store, Upload
-from draftstore_storage.bootstrap import prepare_buckets
+from draftstore_storage.bootstrap import prepare
 from draftstore_storage.settings import StorageSettings
 from support.ports import free_port
 from support.scripted_store import HANG, RESET, answer, failure, scripted
@@ -164,7 +164,7 @@ async def test_a_start_without_the_right_to_see_or_change_settings_says_so(
     there, no_right = answer(200), failure(403, "AccessDenied")
     async with scripted(there, there, there, no_right) as server:
         with store_at(server.port, driver) as store:
-            await prepare_buckets(store.buckets, origins=["*"], patience=5)
+            await prepare(store, origins=["*"], patience=5)
     assert any("not allowed to see" in line for line in caplog.messages)
     assert any("not allowed to set CORS" in line for line in caplog.messages)
 
@@ -173,4 +173,4 @@ async def test_a_store_that_comes_late_is_waited_for(driver: str) -> None:
     there, starting = answer(200), failure(503, "XMinioServerNotInitialized")
     async with scripted(*[starting] * 7, there, there, there, UNKNOWN) as server:
         with store_at(server.port, driver) as store:
-            await prepare_buckets(store.buckets, origins=["*"], patience=5)
+            await prepare(store, origins=["*"], patience=5)

@@ -13,7 +13,10 @@ from draftstore_common.kit.flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
-RENEW_BEFORE = timedelta(seconds=30)
+RENEW_BEFORE = timedelta(seconds=60)
+USABLE = timedelta(seconds=5)
+"""A token is renewed beside its use when less than the first is left, and not used when less than the second is."""
+
 FETCH_TIMEOUT = 5.0
 
 
@@ -48,12 +51,10 @@ class ServiceTokens:
 
     async def token(self, audience: Audience) -> str:
         """A token that lives; raises `ServiceMisconfigured` if identity does not know our key."""
-        if not self._lives(audience, for_at_least=RENEW_BEFORE):
-            try:
-                await self._flights[audience].wait()
-            except (Problem, TimeoutError):
-                if not self._lives(audience, for_at_least=timedelta()):
-                    raise
+        if not self._lives(audience, for_at_least=USABLE):
+            await self._flights[audience].wait()
+        elif not self._lives(audience, for_at_least=RENEW_BEFORE):
+            self._flights[audience].start()
         return self._tokens[audience].token
 
     def _lives(self, audience: Audience, *, for_at_least: timedelta) -> bool:

@@ -23,6 +23,10 @@ class StorageClient(ServiceClient):
         """What the store says of a key; `object_not_found` (404) if nothing is there."""
         return await self._ask("/internal/objects/head", wire.ObjectRef(role=role, key=key), wire.StoredObject)
 
+    async def digest(self, request: wire.DigestRequest) -> wire.DigestAnswer:
+        """The SHA-256 of the bytes with this ETag, for stores that keep none; takes as long as reading them."""
+        return await self._ask("/internal/objects/digest", request, wire.DigestAnswer)
+
     async def copy(self, request: wire.CopyRequest) -> wire.CopyAnswer:
         """Copy inside the store, pinned to an ETag; `precondition_failed` (412) if the source is not that any more."""
         return await self._ask("/internal/objects/copy", request, wire.CopyAnswer)

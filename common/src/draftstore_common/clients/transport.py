@@ -73,13 +73,13 @@ def _context_headers(timeout: float) -> dict[str, str]:
 class HttpTransport:
     """Calls over HTTP with pooled connections; no redirects, no proxies from the environment."""
 
-    def __init__(self, base_url: str, *, connections: int = 100) -> None:
+    def __init__(self, base_url: str) -> None:
         self._base_url = base_url.rstrip("/")
-        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60)
+        # No limit: the service behind bounds its own work, and slow calls must not keep quick ones out.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )

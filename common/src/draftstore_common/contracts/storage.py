@@ -40,6 +40,19 @@ class StoredObject(Answer):
     last_modified: Instant
 
 
+class DigestRequest(Request):
+    """Read the bytes with exactly this ETag; others answer `precondition_failed`."""
+
+    object: ObjectRef
+    if_match: str
+
+
+class DigestAnswer(Answer):
+    """What the bytes come to."""
+
+    checksum_sha256: Sha256
+
+
 class CopyRequest(Request):
     """Copy the bytes with exactly this ETag and size; a source that changed answers `precondition_failed`."""
 

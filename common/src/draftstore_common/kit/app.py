@@ -43,6 +43,7 @@ Check = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 READY_TIMEOUT = 3.0
+READY_MAX_AGE = 1.0
 MAX_TIMEOUT = 3600.0
 
 _QUIET = ("/health", "/internal/")
@@ -122,7 +123,7 @@ def _timeout(value: str | None) -> float:
 
 async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, Problem)  # noqa: S101  registered for Problem only
-    if error.http_status >= 500:
+    if error.http_status >= 500 or error.needs_operator:
         log.error("request failed", extra={"code": error.code, "causes": chain(error)})
     return ProblemResponse(error)
 
@@ -148,6 +149,7 @@ async def _on_http(_: Request, error: Exception) -> ProblemResponse:
 def service_app(title: str, *, lifespan: Lifespan, routers: list[APIRouter], description: str = "") -> FastAPI:
     """A FastAPI application with request context, problem details and health routes."""
     app = FastAPI(title=title, description=description, lifespan=lifespan, redoc_url=None)
+    app.state.readiness = _Readiness()
     app.add_middleware(RequestContext)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -169,12 +171,27 @@ async def live() -> dict[str, str]:
 @_health.get("/health/ready")
 @_health.get("/health")
 async def ready(request: Request) -> JSONResponse:
-    """Everything this service needs answers; 503 names what does not."""
-    checks: Mapping[str, Check] = request.app.state.ready_checks
-    results = dict(zip(checks, await asyncio.gather(*map(_probe, checks.values())), strict=True))
+    """Everything this service needs answers; 503 names what does not. Asked again at most once a second."""
+    results = await request.app.state.readiness.results(request.app.state.ready_checks)
     good = all(result == "ok" for result in results.values())
     body: dict[str, Any] = {"status": "ok" if good else "unavailable", "checks": results}
     return JSONResponse(body, status_code=200 if good else 503)
+
+
+class _Readiness:
+    """Remembers for a moment what the checks said, so that anybody's polling costs others nothing."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, str] = {}
+        self._asked_at = -math.inf
+        self._lock = asyncio.Lock()
+
+    async def results(self, checks: Mapping[str, Check]) -> dict[str, str]:
+        async with self._lock:  # every check inside is bounded by READY_TIMEOUT
+            if time.monotonic() - self._asked_at >= READY_MAX_AGE:
+                answers = await asyncio.gather(*map(_probe, checks.values()))
+                self._results, self._asked_at = dict(zip(checks, answers, strict=True)), time.monotonic()
+            return self._results
 
 
 async def _probe(check: Check) -> str:

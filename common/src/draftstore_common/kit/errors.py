@@ -43,6 +43,9 @@ class Problem(Exception):
     """An error meant for the caller. Subclasses fix status, code and title; `detail` says what to do next."""
 
     status: ClassVar[int] = 500
+    needs_operator: ClassVar[bool] = False
+    """Whether somebody who runs the installation must act: then it is an ERROR in the log, whatever its status."""
+
     code: str = "internal_error"
     title: str = "Internal error"
     detail: str = "Something failed on our side. Try again; if it persists, report the request id."

@@ -148,8 +148,7 @@ class TokenVerifier:
         )
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
+        self._verified.pop(digest, None)
         if len(self._verified) >= self._capacity:
-            now = time.time()
-            self._verified = {d: c for d, c in self._verified.items() if c["exp"] > now}
-        if len(self._verified) < self._capacity:
-            self._verified[digest] = claims
+            del self._verified[next(iter(self._verified))]  # the one verified longest ago
+        self._verified[digest] = claims

@@ -36,9 +36,9 @@ class Account:
         return {"user": self.uid, "group": self.gid, "extra_groups": ()}
 
     def own(self, path: Path | int) -> None:
-        """Give a file, or an open descriptor, to this account."""
+        """Give a file, or an open descriptor, to this account; of a link, the link, never what it points at."""
         if not self.is_current:
-            os.chown(path, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid, follow_symlinks=isinstance(path, int))
 
     def can_enter(self, folder: Path) -> bool:
         """Whether the mode bits let the account reach what lies in `folder` (an absolute path without links)."""

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from draftstore_standalone.servers.errors import DataDirectoryError
 from draftstore_standalone.servers.paths import ServerHome, write_private
 from draftstore_standalone.servers.ports import HOST
 
@@ -76,6 +77,8 @@ def write_configuration(home: ServerHome, folder: Path) -> S3Identity:
     for name, content in files.items():
         write_private(folder / name, content, home.account)
     for name in (MASTER, VOLUME, FILER):
+        if (folder / name).is_symlink():
+            raise DataDirectoryError(f"{folder / name} is a link; the servers' folders never are")
         (folder / name).mkdir(mode=0o700, exist_ok=True)
         home.account.own(folder / name)
     return identity

@@ -40,6 +40,14 @@ class ListedObject:
     last_modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a store says of itself: its clock, and the name of its software (empty if it keeps that to itself)."""
+
+    now: datetime
+    server: str
+
+
 class ObjectBackend(Protocol):
     """Whole objects."""
 
@@ -47,8 +55,10 @@ class ObjectBackend(Protocol):
         """What the store says of the key: `NotFound` if the bucket is there and the object is not."""
         ...
 
-    def get(self, role: BucketRole, key: str) -> AsyncGenerator[bytes, None]:
+    def get(self, role: BucketRole, key: str, *, if_match: str | None = None) -> AsyncGenerator[bytes, None]:
         """The object's bytes as they are stored, in pieces of at most 256 KiB; `NotFound` before the first.
+
+        With `if_match`, only bytes with that ETag: else `PreconditionFailed` before the first.
 
         One piece is in memory at a time. Whoever stops early closes the iterator (`aclosing`), and so the
         connection. A stream that breaks raises `Unavailable`: a short object is never taken for a whole one.
@@ -117,8 +127,8 @@ class MultipartBackend(Protocol):
 class BucketBackend(Protocol):
     """The buckets themselves."""
 
-    async def probe(self, role: BucketRole) -> datetime:
-        """The store's clock, if it is there, takes our credentials and has the bucket."""
+    async def probe(self, role: BucketRole) -> Probe:
+        """What the store says of itself, if it is there, takes our credentials and has the bucket."""
         ...
 
     async def create(self, role: BucketRole) -> None:
@@ -147,6 +157,10 @@ class BucketBackend(Protocol):
 
 class PresignBackend(Protocol):
     """Requests that anyone may send for a while. Computed, not asked for: no method reaches the store."""
+
+    def guard_uploads(self) -> None:
+        """From now on, forbid in upload URLs what MinIO would otherwise take from whoever holds one."""
+        ...
 
     async def put(self, request: wire.PresignPut) -> wire.SignedRequest: ...
 

@@ -19,6 +19,22 @@ from draftstore_storage.signing.sigv4 import ALGORITHM, Stamp, Stamps, encode
 
 _NOTHING: dict[str, str] = {}
 
+GUARDS = (
+    "x-amz-bucket-replication-status",
+    "x-amz-copy-source",
+    "x-amz-copy-source-range",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-minio-source-etag",
+    "x-minio-source-mtime",
+    "x-minio-source-replication-request",
+)
+"""Headers by which whoever holds an upload URL could make MinIO read another object, forge an ETag, or lock us out.
+
+Amazon S3 refuses `x-amz-…` headers that are not signed; MinIO takes them. So they are signed, as empty. MinIO looks a
+signed header up in the query string where the request has none, so a request without them fits its signature, and one
+that brings them does not.
+"""
+
 CREATED = "201"
 """What the store answers to an accepted form: with 201 it also says the ETag, which a browser can then read."""
 
@@ -40,21 +56,28 @@ class Presigner:
         self._stamps = Stamps(region)
         self._clock = clock
         self._buckets = buckets
+        self._guards = _NOTHING
         self._addresses: dict[BucketRole, Address] = {
             "main": address(endpoint, buckets.main, virtual_hosts=virtual_hosts),
             "draft": address(endpoint, buckets.draft, virtual_hosts=virtual_hosts),
         }
 
+    def guard_uploads(self) -> None:
+        """From now on, forbid the headers of `GUARDS` in every upload URL: this store takes them unsigned."""
+        self._guards = dict.fromkeys(GUARDS, "")
+
     async def put(self, request: wire.PresignPut) -> wire.SignedRequest:
         """A URL for one PUT into the draft bucket, bound to every header in the answer's `headers`."""
         headers = _declared(request.size, request.checksum_sha256, request.content_type)
-        return await self._url("PUT", "draft", request.key, request.expires_in, headers=headers)
+        return await self._url("PUT", "draft", request.key, request.expires_in, headers=headers, guards=self._guards)
 
     async def part(self, request: wire.PresignPart) -> wire.SignedRequest:
         """A URL for one part of a multipart upload."""
         headers = _declared(request.size, request.checksum_sha256)
         query = {"partNumber": str(request.part_number), "uploadId": request.upload_id}
-        return await self._url("PUT", "draft", request.key, request.expires_in, query=query, headers=headers)
+        return await self._url(
+            "PUT", "draft", request.key, request.expires_in, query=query, headers=headers, guards=self._guards
+        )
 
     async def get(self, request: wire.PresignGet) -> wire.SignedRequest:
         """A URL that reads one object, with the type and disposition it is to be served with."""
@@ -96,14 +119,15 @@ class Presigner:
         *,
         query: dict[str, str] = _NOTHING,
         headers: dict[str, str] = _NOTHING,
+        guards: dict[str, str] = _NOTHING,
     ) -> wire.SignedRequest:
         stamp = await self._stamp()
         expires_at = _expires_at(stamp, lifetime)
         where = self._addresses[role]
         path = where.path(key)
-        lines = {"host": where.host, **{name.lower(): " ".join(headers[name].split()) for name in headers}}
+        lines = {"host": where.host, **{name.lower(): " ".join(headers[name].split()) for name in headers}, **guards}
         names = sorted(lines)
-        canonical_query = _query(stamp, int((expires_at - stamp.now).total_seconds()), names, query)
+        canonical_query = _query(stamp, int((expires_at - stamp.now).total_seconds()), names, {**query, **guards})
         signed_lines = "".join(f"{name}:{lines[name]}\n" for name in names)
         request = f"{method}\n{path}\n{canonical_query}\n{signed_lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
         url = f"{where.origin}{path}?{canonical_query}&X-Amz-Signature={stamp.sign_request(request)}"

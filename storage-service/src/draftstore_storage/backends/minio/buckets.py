@@ -14,7 +14,7 @@ from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.calls import Calls
 from draftstore_storage.backends.minio.client import Client
 from draftstore_storage.backends.minio.documents import cors_request
-from draftstore_storage.backends.protocols import ListedObject
+from draftstore_storage.backends.protocols import ListedObject, Probe
 from draftstore_storage.domain import Buckets
 from draftstore_storage.errors import AlreadyExists, NotFound, Refused
 
@@ -28,10 +28,10 @@ class MinioBuckets:
         self._calls = calls
         self._buckets = buckets
 
-    async def probe(self, role: BucketRole) -> datetime:
+    async def probe(self, role: BucketRole) -> Probe:
         bucket = self._buckets.name(role)
         answer = await self._calls.run(role, None, lambda minio: minio.send("HEAD", bucket))
-        return parsedate_to_datetime(answer.headers["date"])
+        return Probe(parsedate_to_datetime(answer.headers["date"]), answer.headers.get("server", ""))
 
     async def create(self, role: BucketRole) -> None:
         bucket = self._buckets.name(role)

@@ -43,9 +43,12 @@ class MinioObjects:
             raise
         return _stored(key, found)
 
-    async def get(self, role: BucketRole, key: str) -> AsyncGenerator[bytes, None]:
+    async def get(self, role: BucketRole, key: str, *, if_match: str | None = None) -> AsyncGenerator[bytes, None]:
         bucket = self._buckets.name(role)
-        body = await self._calls.run(role, key, lambda minio: minio.get_object(bucket, key))
+        lines: dict[str, str | list[str] | tuple[str]] = {}
+        if if_match is not None:
+            lines["If-Match"] = f'"{if_match}"'
+        body = await self._calls.run(role, key, lambda minio: minio.get_object(bucket, key, request_headers=lines))
         try:
             while piece := await self._calls.once(role, key, lambda _: body.read(PIECE, decode_content=False)):
                 yield piece

@@ -1,13 +1,12 @@
 """Buckets through boto3."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.calls import Calls
-from draftstore_storage.backends.protocols import ListedObject
+from draftstore_storage.backends.protocols import ListedObject, Probe
 from draftstore_storage.domain import CORS_METHODS, Buckets
 from draftstore_storage.errors import AlreadyExists, NotFound, Refused
 
@@ -23,10 +22,11 @@ class S3Buckets:
         self._buckets = buckets
         self._region = region
 
-    async def probe(self, role: BucketRole) -> datetime:
+    async def probe(self, role: BucketRole) -> Probe:
         bucket = self._buckets.name(role)
         answer = await self._calls.run(role, None, lambda s3: s3.head_bucket(Bucket=bucket))
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return Probe(parsedate_to_datetime(headers["date"]), headers.get("server", ""))
 
     async def create(self, role: BucketRole) -> None:
         request: dict[str, Any] = {"Bucket": self._buckets.name(role)}

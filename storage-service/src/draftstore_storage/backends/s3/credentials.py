@@ -7,8 +7,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
 from draftstore_common.kit.clock import Clock, utc_now
-from draftstore_storage.errors import Denied
+from draftstore_common.kit.flight import SingleFlight
+from draftstore_storage.errors import Denied, Unavailable
 from draftstore_storage.signing.credentials import Credentials
+
+ASK_TIMEOUT = 15.0
+"""Seconds one look for credentials may take."""
 
 CHECK_EVERY = timedelta(seconds=60)
 """How long credentials are used before botocore is asked again; it renews them 15 minutes before they end."""
@@ -22,16 +26,23 @@ class ChainCredentials:
         self._clock = clock
         self._held: Credentials | None = None
         self._good_until = datetime.min.replace(tzinfo=UTC)
-        self._flight = asyncio.Lock()
+        self._flight = SingleFlight(self._ask, timeout=ASK_TIMEOUT)
 
     async def current(self) -> Credentials:
-        """Credentials that botocore has confirmed within the last minute."""
-        if self._held is None or self._clock() >= self._good_until:
-            async with self._flight:
-                if self._held is None or self._clock() >= self._good_until:
-                    await self._ask()
+        """Credentials that have not ended. They are confirmed every minute, beside their use."""
+        now = self._clock()
+        if self._held is None or (self._held.expires_at is not None and self._held.expires_at <= now):
+            await self._wait()
+        elif now >= self._good_until:
+            self._flight.start()
         assert self._held is not None  # noqa: S101  just set
         return self._held
+
+    async def _wait(self) -> None:
+        try:
+            await self._flight.wait()
+        except TimeoutError as error:
+            raise Unavailable("draft") from error
 
     async def _ask(self) -> None:
         found = await asyncio.to_thread(self._find)

@@ -45,8 +45,10 @@ class S3Objects:
             last_modified=found["LastModified"],
         )
 
-    async def get(self, role: BucketRole, key: str) -> AsyncGenerator[bytes, None]:
+    async def get(self, role: BucketRole, key: str, *, if_match: str | None = None) -> AsyncGenerator[bytes, None]:
         where = self._where(role, key)
+        if if_match is not None:
+            where["IfMatch"] = f'"{if_match}"'
         body = (await self._calls.run(role, key, lambda s3: s3.get_object(**where)))["Body"]
         try:
             while piece := await self._calls.once(role, key, lambda _: body.read(PIECE)):
