@@ -150,9 +150,9 @@ def test_the_servers_are_out_of_reach_for_whom_they_do_not_concern(services: Ser
     }
     assert reach["postgres"] == {"postgres", "identity", "metadata-service", "migrate"}
     assert reach["redis"] == {"redis", "gateway"}
-    assert reach["minio"] == {"minio", "storage-service", "gateway"}
+    assert reach["minio"] == {"minio", "storage-service"}
     internal = {name: (network or {}).get("internal", False) for name, network in compose.raw()["networks"].items()}
-    assert [name for name, closed in internal.items() if not closed] == ["edge"]
+    assert [name for name, closed in internal.items() if not closed] == ["edge", "store-edge"]
 
 
 @pytest.mark.parametrize("name", NAMES)
