@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from draftstore_common.kit.ids import random_base62
-from support.servers import Postgres, Store, running_postgres, running_store
+from support.servers import Postgres, Store, make_postgres, make_store
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +39,14 @@ def servers_dir(session_folder: Path) -> Path:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres(servers_dir: Path) -> AsyncIterator[Postgres]:
     """A running PostgreSQL."""
-    async with running_postgres(servers_dir) as server:
+    async with make_postgres(servers_dir) as server:
         yield server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def store(servers_dir: Path) -> AsyncIterator[Store]:
     """A running store that checks signatures: `endpoint`, `access_key`, `secret_key`."""
-    async with running_store(servers_dir) as server:
+    async with make_store(servers_dir) as server:
         yield server
 
 

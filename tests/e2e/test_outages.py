@@ -123,13 +123,13 @@ async def test_the_store_killed_and_restarted(stack: ProcessesStack, api: Api) -
     content = secrets.token_bytes(1024 * 1024)
     kept = await api.confirmed("away/store-kept.bin", content)
     waiting = await api.uploaded("away/store-waiting.bin", content)
-    await stack.seaweed.kill()
+    await stack.object_store.kill()
     try:
         answer = await api.call("POST", f"/api/v1/drafts/{waiting['id']}/confirm", {})
         assert is_away(answer), answer.text
         assert await state_of(stack, waiting["id"]) in {"uploaded", "open"}  # confirmable at once, no lease to wait for
     finally:
-        await stack.seaweed.start()
+        await stack.object_store.start()
     again = await eventually(api, waiting["id"])
     assert again.status_code == 200, again.text
     await works(stack, api, "away/store-after.bin")
@@ -169,14 +169,14 @@ async def test_wrong_credentials_for_the_store_are_our_fault_and_said_so(stack: 
     waiting = await api.uploaded("away/credentials.bin", b"bytes")
     identity = ServerHome.locate(stack.data_dir).server_folder("seaweedfs") / "s3.json"
     good = identity.read_bytes()
-    await stack.seaweed.kill()
+    await stack.object_store.kill()
     identity.write_bytes(good.replace(stack.store_credentials.secret_key.encode(), b"another-secret"))
-    await stack.seaweed.start()
+    await stack.object_store.start()
     logged_before = errors_logged(stack)
     answer = await api.call("POST", f"/api/v1/drafts/{waiting['id']}/confirm", {})
-    await stack.seaweed.kill()
+    await stack.object_store.kill()
     identity.write_bytes(good)
-    await stack.seaweed.start()
+    await stack.object_store.start()
     assert problem_of(answer) == (500, "storage_misconfigured")
     assert errors_logged(stack) > logged_before
     again = await eventually(api, waiting["id"])

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from draftstore_common.contracts.identity import ServiceName
-from draftstore_standalone.servers import PostgresServer, SeaweedServer, ServerHome, choose_ports
+from draftstore_standalone.servers import ServerHome, choose_ports
 from support.child import Child, ChildFailedError
+from support.servers import make_postgres, make_store
 from support.stack_base import Driver, Stack, answers
 from support.store_view import StoreCredentials
 
@@ -47,18 +48,18 @@ class Service:
 
 
 class ProcessesStack(Stack):
-    """PostgreSQL and SeaweedFS as children of the tests; each service as `python -m draftstore_x`.
+    """PostgreSQL and a store started by the tests; each service as `python -m draftstore_x`.
 
-    `services` are to be stopped, killed and restarted one by one; so are `postgres` and `seaweed`, which keep their
-    ports.
+    `services` are to be stopped, killed and restarted one by one; so are `postgres` and `object_store`, which keep
+    their ports.
     """
 
     mode = "processes"
 
     def __init__(self, data_dir: Path, driver: Driver, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(data_dir, driver, environment)
-        self.postgres = PostgresServer(data_dir)
-        self.seaweed = SeaweedServer(data_dir)
+        self.postgres = make_postgres(data_dir)
+        self.object_store = make_store(data_dir)
         self.services: dict[str, Service] = {}
         self._service_keys = {name: secrets.token_urlsafe(32) for name in ServiceName}
         self._first_keys: dict[str, str] = {}
@@ -70,7 +71,7 @@ class ProcessesStack(Stack):
 
     @property
     def s3_endpoint(self) -> str:
-        return self.seaweed.endpoint
+        return self.object_store.endpoint
 
     @property
     def admin_key(self) -> str:
@@ -86,11 +87,11 @@ class ProcessesStack(Stack):
 
     @property
     def store_credentials(self) -> StoreCredentials:
-        return StoreCredentials(self.s3_endpoint, self.seaweed.access_key, self.seaweed.secret_key)
+        return StoreCredentials(self.s3_endpoint, self.object_store.access_key, self.object_store.secret_key)
 
     async def start(self) -> None:
         await asyncio.to_thread(ServerHome.locate, self.data_dir)
-        await asyncio.gather(self.postgres.start(), self.seaweed.start())
+        await asyncio.gather(self.postgres.start(), self.object_store.start())
         self.services = self._described()
         await asyncio.gather(*(self._migrate(name) for name in ("identity", "metadata")))
         # Those that are called before those that call; all at once would also do, with more log lines.
@@ -101,11 +102,11 @@ class ProcessesStack(Stack):
 
     async def stop(self) -> None:
         await asyncio.gather(*(service.child.stop() for service in self.services.values()))
-        await asyncio.gather(self.postgres.stop(), self.seaweed.stop())
+        await asyncio.gather(self.postgres.stop(), self.object_store.stop())
 
     async def kill(self) -> None:
         await asyncio.gather(*(service.child.kill() for service in self.services.values()))
-        await asyncio.gather(self.postgres.kill(), self.seaweed.kill())
+        await asyncio.gather(self.postgres.kill(), self.object_store.kill())
 
     @asynccontextmanager
     async def another_gateway(self, name: str = "gateway-2", **environment: str) -> AsyncIterator[str]:
@@ -177,4 +178,4 @@ class ProcessesStack(Stack):
         printed = self.services["identity"].child.stderr.read_text()
         self._first_keys |= dict(_FIRST_KEY.findall(printed))
         self.secrets.add(*self._first_keys.values(), *self._service_keys.values())
-        self.secrets.add(self.seaweed.secret_key, self.database_url)
+        self.secrets.add(self.object_store.secret_key, self.database_url)
