@@ -19,6 +19,12 @@ class Admission:
         """Charge a refused request; raises `RateLimited` when the address has had its share of refusals."""
         _tell(answer, await self._limiter.hit("ip", self._per_address, bucket(client)))
 
+    async def check_address(self, answer: Answer, client: Address) -> None:
+        """Raise `RateLimited` if the address has had its share of refusals; charges nothing."""
+        decision = await self._limiter.test("ip", self._per_address, bucket(client))
+        if not decision.admitted:
+            _tell(answer, decision)
+
     async def charge_key(self, answer: Answer, verdict: Verdict) -> None:
         """Charge an authenticated request by the key's own windows, else the default; raises `RateLimited`."""
         own = verdict.rate_limits

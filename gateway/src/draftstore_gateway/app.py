@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.clients.service_tokens import ServiceTokens
-from draftstore_common.clients.transport import Transport
+from draftstore_common.clients.transport import Transport, alive
 from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import Check, ProblemResponse, service_app
 from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id, request_id
@@ -20,7 +20,7 @@ from draftstore_gateway.limits import Limiter, parse_limits
 from draftstore_gateway.pipeline import Pipeline
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
-from draftstore_gateway.upstreams import Upstream, fetch
+from draftstore_gateway.upstreams import SmallCalls, Upstream
 from draftstore_gateway.verdicts import Verdicts
 
 _OPERATIONS = frozenset({"/health", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
@@ -86,8 +86,9 @@ def create_app(
         ),
         upstreams=upstreams,
     )
-    operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, upstreams))
-    return Gateway(operations, PublicDocument(upstreams, operations.openapi()), pipeline)
+    services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
+    operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, services))
+    return Gateway(operations, PublicDocument(services, operations.openapi()), pipeline)
 
 
 def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Mapping[str, Check]) -> FastAPI:
@@ -102,14 +103,8 @@ def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Map
     return service_app("DraftStore", lifespan=lifespan, routers=[], description="Two-stage file uploads.")
 
 
-def _checks(tokens: ServiceTokens, upstreams: Mapping[Audience, Upstream]) -> dict[str, Check]:
+def _checks(tokens: ServiceTokens, services: Mapping[Audience, Transport]) -> dict[str, Check]:
     async def credential() -> None:
         await tokens.token(Audience.IDENTITY)
 
-    def alive(upstream: Upstream) -> Check:
-        async def check() -> None:
-            await fetch(upstream, "/health/live")
-
-        return check
-
-    return {"credential": credential} | {audience.value: alive(upstream) for audience, upstream in upstreams.items()}
+    return {"credential": credential} | {audience.value: alive(service) for audience, service in services.items()}

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,10 +26,10 @@ from draftstore_common.kit.errors import chain
 log = logging.getLogger(__name__)
 
 REDIS_TIMEOUT = 1.0
-"""Seconds a request may wait for Redis before its own process decides."""
+"""Seconds a decision waits for Redis, however many steps it takes there, before this process decides alone."""
 
 LOST_PAUSE = 1.0
-"""Seconds between two attempts to reach a lost Redis."""
+"""Seconds between two attempts to reach a lost Redis. No request takes part in them."""
 
 SWEEP_PAUSE = 30.0
 """Seconds between two sweeps of counters that are over."""
@@ -84,6 +84,10 @@ class Decision:
         return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
 
 
+_Question = Callable[[RateLimiter, str, Windows, str], Awaitable[Decision]]
+_PROBE = RateLimitItemPerSecond(1)
+
+
 class Limiter:
     """Counts requests in windows. With Redis, all gateways on it count together. Entered while the gateway serves."""
 
@@ -92,52 +96,65 @@ class Limiter:
         self._local = SlidingWindowCounterRateLimiter(self._memory)
         self._pool = _pool(redis_url) if redis_url else None
         self._shared = _shared(redis_url, self._pool) if redis_url and self._pool else None
-        self._lost = False
-        self._next_attempt = 0.0
+        self._lost = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         # In the place of the library's own sweep, which looks at every counter after every hit: with a counter
         # for each of many addresses, one request would cost milliseconds.
         self._memory.timer = asyncio.create_task(_sweep(self._memory))
+        if self._shared is not None and self._pool is not None:
+            self._watch = asyncio.create_task(self._regain(self._shared, self._pool))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._memory.timer is not None:
-            self._memory.timer.cancel()
+        for task in filter(None, (self._memory.timer, self._watch)):
+            task.cancel()
         if self._pool is not None:
             await self._pool.aclose()
 
     async def hit(self, policy: str, limits: Windows, who: str) -> Decision:
         """Count one request of `who`; never raises, a store that fails is left out."""
-        if self._shared is not None and self._may_ask():
+        return await self._decide(_hit, policy, limits, who)
+
+    async def test(self, policy: str, limits: Windows, who: str) -> Decision:
+        """Whether one more request of `who` would be admitted, counting nothing; never raises either."""
+        return await self._decide(_test, policy, limits, who)
+
+    async def _decide(self, ask: _Question, policy: str, limits: Windows, who: str) -> Decision:
+        if self._shared is not None and not self._lost.is_set():
             try:
-                decision = await _hit(self._shared, policy, limits, who)
+                async with asyncio.timeout(REDIS_TIMEOUT):
+                    return await ask(self._shared, policy, limits, who)
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_loss(error)
-            else:
-                self._note_return()
-                return decision
-        return await _hit(self._local, policy, limits, who)
-
-    def _may_ask(self) -> bool:
-        if not self._lost:
-            return True
-        now = time.monotonic()
-        if now < self._next_attempt:
-            return False
-        self._next_attempt = now + LOST_PAUSE
-        return True
+        return await ask(self._local, policy, limits, who)
 
     def _note_loss(self, error: Exception) -> None:
-        if not self._lost:
+        if not self._lost.is_set():
             log.warning("rate limit store lost, each gateway counts alone", extra={"causes": chain(error)})
-        self._lost = True
-        self._next_attempt = time.monotonic() + LOST_PAUSE
+        self._lost.set()
 
-    def _note_return(self) -> None:
-        if self._lost:
-            log.warning("rate limit store is back")
-        self._lost = False
+    async def _regain(self, shared: RateLimiter, pool: BlockingConnectionPool) -> None:
+        while await self._lost.wait():
+            await asyncio.sleep(LOST_PAUSE)
+            if await _answers(shared, pool):
+                log.warning("rate limit store is back")
+                self._lost.clear()
+
+
+async def _answers(limiter: RateLimiter, pool: BlockingConnectionPool) -> bool:
+    """Whether the store answers in time, over a new connection: those to the store that was lost are closed.
+
+    Not asked by the library's own check, which nothing could stop: it swallows its cancellation.
+    """
+    try:
+        async with asyncio.timeout(REDIS_TIMEOUT):
+            await pool.disconnect(inuse_connections=False)
+            await limiter.get_window_stats(_PROBE, "probe")
+    except (RedisError, OSError, TimeoutError):
+        return False
+    return True
 
 
 async def _sweep(memory: MemoryStorage) -> None:
@@ -155,7 +172,7 @@ def _pool(url: str) -> BlockingConnectionPool:
         timeout=REDIS_TIMEOUT,
         socket_timeout=REDIS_TIMEOUT,
         socket_connect_timeout=REDIS_TIMEOUT,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 0),
     )
 
 
@@ -176,6 +193,11 @@ async def _hit(limiter: RateLimiter, policy: str, limits: Windows, who: str) -> 
             admitted = False
             break
     return Decision(admitted, [await _standing(limiter, policy, item, who) for item in limits])
+
+
+async def _test(limiter: RateLimiter, policy: str, limits: Windows, who: str) -> Decision:
+    standings = [await _standing(limiter, policy, item, who) for item in limits]
+    return Decision(all(standing.remaining > 0 for standing in standings), standings)
 
 
 async def _standing(limiter: RateLimiter, policy: str, item: RateLimitItem, who: str) -> Standing:

@@ -1,7 +1,7 @@
 """The way of a request through the gateway, cheapest check first.
 
-shape → route → size → key → verdict → limits → scope → forward. What fails early costs little, and nothing behind
-the gateway hears of it.
+shape → route → size → key → address → verdict → limits → scope → forward. What fails early costs little, and
+nothing behind the gateway hears of it.
 """
 
 import asyncio
@@ -109,15 +109,17 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. An answer that broke off is left unfinished, so that the server cuts the line."""
         exchange = Exchange(scope, receive, send, self._client(scope))
-        error: Exception | None = None
+        try:
+            await _settle(exchange, await self._outcome(exchange))
+        finally:  # a server that shuts down cancels us: what it cut off is logged too
+            exchange.log()
+
+    async def _outcome(self, exchange: Exchange) -> Exception | None:
         try:
             await self._serve(exchange)
-        except Exception as caught:
-            error = caught
-        try:
-            await _settle(exchange, error)
-        finally:
-            exchange.log()
+        except Exception as error:
+            return error
+        return None
 
     def _client(self, scope: Scope) -> Address:
         peer = scope.get("client")
@@ -144,12 +146,18 @@ class Pipeline:
 
     async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
         try:
-            secret = bearer_secret(exchange.values(b"authorization"))
-            return await self._verdicts.verdict(secret, route.audience, exchange.client)
+            return await self._judged(exchange, bearer_secret(exchange.values(b"authorization")), route.audience)
         except Problem as problem:
             if not refuses_key(problem):
                 raise
             await self._refuse_at_cost_of_address(exchange, problem)
+
+    async def _judged(self, exchange: Exchange, secret: str, audience: Audience) -> Verdict:
+        # Keys made up by the thousand must not reach identity and its database from an address that has had its
+        # share; a key that was good before goes on being asked about.
+        if not self._verdicts.knows(secret, audience):
+            await self._admission.check_address(exchange.answer, exchange.client)
+        return await self._verdicts.verdict(secret, audience, exchange.client)
 
     async def _refuse_at_cost_of_address(self, exchange: Exchange, problem: Problem) -> NoReturn:
         await self._admission.charge_address(exchange.answer, exchange.client)

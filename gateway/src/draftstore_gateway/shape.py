@@ -73,8 +73,17 @@ def check_headers(headers: Pairs, *, http_version: str) -> None:
             raise MalformedRequest("Use only letters, digits and hyphens in header names.", code="header_name_invalid")
         if _BAD_VALUE.search(value):
             raise MalformedRequest("Remove control characters from header values.", code="header_value_invalid")
+        _check_text(value)
     _check_repeats(headers)
     _check_framing(dict(headers), http_version)
+
+
+def _check_text(value: bytes) -> None:
+    # RFC 9110 §5.5 leaves bytes above 0x7e without a meaning. As UTF-8 they have one, and reach the service unchanged.
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("Encode header values as UTF-8.", code="header_value_invalid") from error
 
 
 def _check_repeats(headers: Pairs) -> None:

@@ -17,7 +17,8 @@ import aiohttp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from yarl import URL
 
-from draftstore_common.clients.transport import ServiceUnavailable
+from draftstore_common.clients.transport import Call, Reply, ServiceUnavailable
+from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import Problem
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,10 @@ _AUTOMATIC = ("accept", "accept-encoding", "content-type", "user-agent")
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """A request as the service gets it. Path and query are the client's bytes, never decoded and encoded again."""
+    """A request as the service gets it. Path and query are the client's bytes, never decoded and encoded again.
+
+    Headers are UTF-8: what the client library makes of them again is the same bytes.
+    """
 
     method: str
     raw_path: bytes
@@ -103,7 +107,7 @@ class HttpUpstream:
         return self._session.request(
             request.method,
             URL(self._base_url + target.decode("ascii"), encoded=True),
-            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
+            headers=[(name.decode(), value.decode()) for name, value in request.headers],
             data=body.chunks() if request.has_body else None,
             allow_redirects=False,
         )
@@ -208,22 +212,42 @@ def _scope(request: Forwarded) -> Scope:
     }
 
 
-async def fetch(upstream: Upstream, path: str) -> bytes:
-    """The body of a plain GET; raises `ServiceUnavailable` unless it is answered with 200."""
-    answer = _Collected()
-    await upstream.forward(Forwarded("GET", path.encode(), b"", [], has_body=False), answer.receive, answer.send)
-    if answer.status != 200 or not answer.complete:
-        raise ServiceUnavailable
-    return bytes(answer.body)
+class SmallCalls:
+    """An upstream as the transport of the gateway's own calls: without a body, their answers held in memory.
+
+    The upstream is entered elsewhere.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def send(self, call: Call) -> Reply:
+        """As `Transport.send`."""
+        headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        answer = _Collected()
+        try:
+            async with asyncio.timeout(remaining()):
+                request = Forwarded(call.method, call.path.encode(), b"", headers, has_body=False)
+                await self._upstream.forward(request, answer.receive, answer.send)
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
+        return answer.reply()
 
 
 class _Collected:
     """A small answer, held in memory; its client sends nothing and stays."""
 
     def __init__(self) -> None:
-        self.status: int | None = None
-        self.body = bytearray()
-        self.complete = False
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = bytearray()
+        self._complete = False
         self._asked = False
 
     async def receive(self) -> Message:
@@ -234,7 +258,14 @@ class _Collected:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self._status, self._headers = message["status"], list(message.get("headers", []))
         else:
-            self.body += message.get("body", b"")
-            self.complete = not message.get("more_body", False)
+            self._body += message.get("body", b"")
+            self._complete = not message.get("more_body", False)
+
+    def reply(self) -> Reply:
+        """The whole answer; raises `ServiceUnavailable` if it broke off."""
+        if not self._complete:
+            raise ServiceUnavailable
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        return Reply(self._status, headers, bytes(self._body))

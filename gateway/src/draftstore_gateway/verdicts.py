@@ -4,18 +4,21 @@ A verdict is used for at most `VERDICT_TTL` seconds counted from before identity
 fails: so a revoked key works at most that long. Refusals are not remembered at all.
 """
 
-import asyncio
 import hashlib
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.clients.service_tokens import ServiceMisconfigured
+from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.api_keys import allows, is_well_formed
 from draftstore_common.contracts.identity import Audience, Verdict, VerifyRequest
+from draftstore_common.kit.context import request_id
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
+from draftstore_common.kit.flight import SingleFlight
 from draftstore_gateway.address import Address
 from draftstore_gateway.errors import AddressNotAllowed, ApiKeyMalformed, ApiKeyMissing, VerificationFailed
 
@@ -25,6 +28,9 @@ VERDICT_TTL = 5.0
 CAPACITY = 10_000
 TOKEN_MARGIN = 10.0
 """Seconds a cached token must still live, so that it does not expire on its way."""
+
+VERIFY_TIMEOUT = 5.0
+"""Seconds identity has for one verdict, however long those who wait for it still have."""
 
 _Key = tuple[bytes, Audience]
 
@@ -56,37 +62,45 @@ class Verdicts:
     def __init__(self, identity: IdentityClient) -> None:
         self._identity = identity
         self._held: dict[_Key, _Held] = {}
-        self._flights: dict[tuple[_Key, Address], asyncio.Task[Verdict]] = {}
+        self._flights: dict[tuple[_Key, Address], SingleFlight[Verdict]] = {}
+
+    def knows(self, secret: str, audience: Audience) -> bool:
+        """Whether identity took this secret when it was last asked, however long ago that was."""
+        return _key(secret, audience) in self._held
 
     async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
         """Who this is, with a token for `audience`.
 
         Raises identity's refusal (401, 403), `AddressNotAllowed`, or `Unavailable` when nobody can be judged.
         """
-        key = (hashlib.sha256(secret.encode()).digest(), audience)
+        key = _key(secret, audience)
         held = self._held.get(key)
-        verdict = held.verdict if held and held.fresh() else await self._shared_flight(key, secret, client)
+        verdict = held.verdict if held and held.fresh() else await self._ask(key, secret, client)
         if not allows(verdict.cidrs, str(client)):
             raise AddressNotAllowed
         return verdict
 
-    async def _shared_flight(self, key: _Key, secret: str, client: Address) -> Verdict:
+    async def _ask(self, key: _Key, secret: str, client: Address) -> Verdict:
         flight = self._flights.get((key, client))
         if flight is None:
-            # Its own task: the first to ask may hang up, the others still wait.
-            flight = asyncio.create_task(self._ask(key, secret, client))
+            request = VerifyRequest(secret=secret, audience=key[1], client_ip=str(client))
+            flight = SingleFlight(partial(self._judge, key, request, request_id.get()), timeout=VERIFY_TIMEOUT)
             self._flights[key, client] = flight
-            flight.add_done_callback(lambda done: self._land(key, client, done))
-        return await asyncio.shield(flight)
+            flight.start().add_done_callback(lambda _: self._flights.pop((key, client)))
+        try:
+            return await flight.wait()
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
 
-    def _land(self, key: _Key, client: Address, flight: asyncio.Task[Verdict]) -> None:
-        del self._flights[key, client]
-        if not flight.cancelled():
-            flight.exception()  # looked at, even if everybody who waited has left
-
-    async def _ask(self, key: _Key, secret: str, client: Address) -> Verdict:
+    async def _judge(self, key: _Key, request: VerifyRequest, asked_by: str) -> Verdict:
+        request_id.set(asked_by)  # in identity's log, the question belongs to the request that began it
         asked_at = time.monotonic()
-        verdict = await self._verify(VerifyRequest(secret=secret, audience=key[1], client_ip=str(client)))
+        try:
+            verdict = await self._verify(request)
+        except Problem as problem:
+            if refuses_key(problem):
+                self._held.pop(key, None)
+            raise
         self._remember(key, _Held(verdict, asked_at))
         return verdict
 
@@ -105,6 +119,10 @@ class Verdicts:
         if len(self._held) >= CAPACITY:
             self._held.pop(next(iter(self._held)))  # the oldest: entries are in the order they were asked for
         self._held[key] = held
+
+
+def _key(secret: str, audience: Audience) -> _Key:
+    return hashlib.sha256(secret.encode()).digest(), audience
 
 
 def refuses_key(problem: Problem) -> bool:

@@ -88,7 +88,7 @@ async def _ensure_given_admin_key(change: Changer, secret: str) -> Key | None:
 
 
 async def _insert(change: Changer, wanted: KeyCreate, secret: str) -> Key:
-    return await change.insert_key(new_key_row(secret, DEFAULT_TENANT_ID), wanted)
+    return await change.insert_key(new_key_row(secret, DEFAULT_TENANT_ID, parent_id=None), wanted)
 
 
 async def _ensure_signing_key(change: Changer, passphrase: bytes | None) -> SigningKey:

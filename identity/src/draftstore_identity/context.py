@@ -23,7 +23,7 @@ class Context:
     tenants: TenantService
 
 
-def context_of(request: Request) -> Context:
-    """The context of the application that serves this request."""
+async def context_of(request: Request) -> Context:
+    """The context of the application that serves this request. A coroutine: FastAPI runs all else in a thread."""
     context: Context = request.app.state.context
     return context

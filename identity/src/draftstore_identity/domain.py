@@ -126,7 +126,8 @@ def check_grant(actor: Key, wanted: KeyCreate) -> None:
     """Raise unless the actor may issue this key: an admin key any, a data key one of at most its own powers.
 
     Every limit of a data key binds the keys it issues: what was left out counts as unlimited, and is refused where
-    the actor itself is limited. Otherwise a leaked key could outlive or outgrow itself through a child.
+    the actor itself is limited. So no child does more than its parent or expires later. Revoking a key does not revoke
+    its children: the column `parent_id` tells which they are.
     """
     if actor.kind == "admin":
         return

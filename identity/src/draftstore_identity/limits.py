@@ -1,15 +1,15 @@
 """How often one key may use the administrative routes, kept by slowapi.
 
-All these routes share one count per key (by slowapi's default each path would have its own, a way around it). Checks
-run in a worker thread: the storages are synchronous. With `REDIS_URL` the instances share the counts; while Redis
-is away each counts for itself, and nothing passes uncounted.
+All these routes share one count per key (by slowapi's default each path would have its own, a way around it). Counts
+are taken in a thread of their own: the storages are synchronous, and a slow Redis must hold up nothing else. With
+`REDIS_URL` the instances share the counts; while Redis is away each counts for itself, and nothing passes uncounted.
 """
 
 import math
 import time
-from threading import Lock
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from pydantic import SecretStr
 from slowapi import Limiter
@@ -41,18 +41,20 @@ class AdminLimit:
             key_prefix="draftstore-identity",
             in_memory_fallback_enabled=True,
         )
-        self._one_at_a_time = Lock()
-        self._charge = self._limiter.shared_limit(f"{per_minute}/minute", scope="admin")(_charged)
-
-    def charge(self, request: Request) -> None:
-        """Count a request of the principal in `request.state`; raises `TooManyRequests`. Blocks: call in a thread."""
         # One at a time: slowapi notes a lost storage in a plain flag, and a second thread that fails while the first
         # sets it is neither counted in memory nor refused.
-        with self._one_at_a_time:
-            try:
-                self._charge(request=request)
-            except RateLimitExceeded as error:
-                raise TooManyRequests(retry_after=self._retry_after(request)) from error
+        self._one_at_a_time = CapacityLimiter(1)
+        self._charge = self._limiter.shared_limit(f"{per_minute}/minute", scope="admin")(_charged)
+
+    async def charge(self, request: Request) -> None:
+        """Count a request of the principal in `request.state`; raises `TooManyRequests`."""
+        await to_thread.run_sync(self._count, request, limiter=self._one_at_a_time)
+
+    def _count(self, request: Request) -> None:
+        try:
+            self._charge(request=request)
+        except RateLimitExceeded as error:
+            raise TooManyRequests(retry_after=self._retry_after(request)) from error
 
     def _retry_after(self, request: Request) -> int:
         limit, identifiers = request.state.view_rate_limit

@@ -35,9 +35,10 @@ async def _principal(request: Request, context: Ctx) -> Principal:
     return principal
 
 
-def _within_limit(request: Request, context: Ctx, principal: Annotated[Principal, Depends(_principal)]) -> Principal:
-    """Not a coroutine, so that it runs in a thread: the count may be in Redis."""
-    context.admin_limit.charge(request)
+async def _within_limit(
+    request: Request, context: Ctx, principal: Annotated[Principal, Depends(_principal)]
+) -> Principal:
+    await context.admin_limit.charge(request)
     return principal
 
 

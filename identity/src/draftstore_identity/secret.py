@@ -13,11 +13,12 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def new_key_row(secret: str, tenant_id: UUID) -> NewKeyRow:
+def new_key_row(secret: str, tenant_id: UUID, *, parent_id: UUID | None) -> NewKeyRow:
     """The stored part of a key just made, under a fresh id."""
     return NewKeyRow(
         id=uuid7(),
         tenant_id=tenant_id,
+        parent_id=parent_id,
         hash=digest(secret),
         prefix=api_keys.prefix(secret),
         last4=api_keys.last4(secret),

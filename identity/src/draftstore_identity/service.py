@@ -126,7 +126,7 @@ class KeyService:
         async with self._store.change() as change:
             actor = await self._administrator(change, principal)
             tenant_id = await self._granted_tenant(change, actor, wanted)
-            key = await change.insert_key(new_key_row(secret, tenant_id), wanted)
+            key = await change.insert_key(new_key_row(secret, tenant_id, parent_id=actor.key.id), wanted)
         _log("key issued", actor, key_id=key.id, tenant_id=tenant_id)
         return NewKey(**key.model_dump(), key=secret)
 

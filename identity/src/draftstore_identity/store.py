@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, RowMapping, Select, exists, func, insert, 
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from draftstore_common.contracts.identity import Key, KeyCreate, Tenant
-from draftstore_common.kit.database import database_errors
+from draftstore_common.contracts.identity import Key, KeyCreate, Scope, Tenant
+from draftstore_common.kit.database import database_errors, deadline
 from draftstore_identity.domain import Credential
 from draftstore_identity.signing import StoredSigningKey
 from draftstore_identity.tables import CHANGE_LOCK, changes, keys, signing_keys, tenants
@@ -19,8 +19,9 @@ from draftstore_identity.tables import CHANGE_LOCK, changes, keys, signing_keys,
 STALLED_CHANGE = "10s"
 """How long an instance that went silent in the middle of a change can hold up the others'."""
 
+_SCOPES = frozenset(scope.value for scope in Scope)
 _SEQUENCE = select(func.coalesce(func.max(changes.c.sequence), 0)).scalar_subquery()
-_KEY = tuple(column for column in keys.c if column.name not in {"hash", "hash_alg"})
+_KEY = tuple(column for column in keys.c if column.name not in {"hash", "hash_alg", "parent_id"})
 _CREDENTIAL = select(
     *_KEY, tenants.c.status, func.statement_timestamp().label("now"), _SEQUENCE.label("sequence")
 ).join(tenants)
@@ -30,10 +31,11 @@ _PUBLISHED = or_(signing_keys.c.retire_at.is_(None), signing_keys.c.retire_at > 
 
 @dataclass(frozen=True, slots=True)
 class NewKeyRow:
-    """What is stored of a key just made: never its secret."""
+    """What is stored of a key just made: never its secret. `parent_id` is the key that issued it, if one did."""
 
     id: UUID
     tenant_id: UUID
+    parent_id: UUID | None
     hash: bytes
     prefix: str
     last4: str
@@ -132,6 +134,7 @@ class Changer(Reader):
         values = {
             "id": row.id,
             "tenant_id": row.tenant_id,
+            "parent_id": row.parent_id,
             "hash": row.hash,
             "prefix": row.prefix,
             "last4": row.last4,
@@ -177,7 +180,10 @@ class Changer(Reader):
 
 
 class IdentityStore:
-    """Where readers and changers come from. Both raise `DatabaseUnavailable` when PostgreSQL is away."""
+    """Where readers and changers come from.
+
+    Both raise `DatabaseUnavailable` when PostgreSQL is away, or when the request's time is over.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -186,7 +192,7 @@ class IdentityStore:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
         """A reader whose every question is its own snapshot."""
-        async with database_errors(), self._reading.connect() as connection:
+        async with database_errors(), deadline(), self._reading.connect() as connection:
             yield Reader(connection)
 
     @asynccontextmanager
@@ -196,7 +202,7 @@ class IdentityStore:
         That makes the numbers in `changes` follow the order of commits without a gap a reader could miss, and lets
         rules read before they write. Keys and tenants change rarely enough for it.
         """
-        async with database_errors(), self._engine.begin() as connection:
+        async with database_errors(), deadline(), self._engine.begin() as connection:
             await connection.execute(
                 text("SELECT set_config('idle_in_transaction_session_timeout', :limit, true)"),
                 {"limit": STALLED_CHANGE},
@@ -215,7 +221,9 @@ class IdentityStore:
 
 
 def _key(row: RowMapping) -> Key:
-    return Key.model_validate(dict(row))
+    # A newer release may have granted scopes that this one, rolled back to, has never heard of: nothing here asks
+    # for them, and the key's other powers hold.
+    return Key.model_validate({**row, "scopes": [scope for scope in row["scopes"] if scope in _SCOPES]})
 
 
 def _tenant(row: RowMapping) -> Tenant:

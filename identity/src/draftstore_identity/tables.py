@@ -50,6 +50,7 @@ keys = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("tenant_id", Uuid, ForeignKey(tenants.c.id), nullable=False),
+    Column("parent_id", Uuid, ForeignKey(f"{SCHEMA}.keys.id"), comment="The key that issued this one."),
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("hash_alg", Text, nullable=False, server_default="sha256"),

@@ -63,6 +63,11 @@ async def database_errors() -> AsyncIterator[None]:
         raise
 
 
+def deadline() -> asyncio.Timeout:
+    """Ends what this request may still do with the database. Enter it inside `database_errors`."""
+    return asyncio.timeout(min(STATEMENT_TIMEOUT, remaining()))
+
+
 def _driver_error(error: DBAPIError) -> BaseException | None:
     return error.orig.__cause__ if error.orig is not None else None
 
@@ -100,8 +105,7 @@ class Database:
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection in autocommit: each statement is its own transaction. Held until the request's deadline."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
-        deadline = asyncio.timeout(min(STATEMENT_TIMEOUT, remaining()))
-        async with database_errors(), deadline, self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+        async with database_errors(), deadline(), self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
             yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
 
     @asynccontextmanager
@@ -130,12 +134,17 @@ async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 def engine(url: str, *, size: int = 10) -> AsyncEngine:
-    """A SQLAlchemy engine over asyncpg that takes any PostgreSQL URL asyncpg itself takes (sslmode included)."""
+    """A SQLAlchemy engine over asyncpg that takes any PostgreSQL URL asyncpg itself takes (sslmode included).
+
+    It never has more than `size` connections.
+    """
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=size, pool_pre_ping=True)
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, pool_size=size, max_overflow=0, pool_pre_ping=True
+    )
 
 
 async def migrate(url: str, *, schema: str, scripts: Path, lock: int) -> None:

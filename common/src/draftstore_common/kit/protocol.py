@@ -31,6 +31,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _in_head = False
     _began_here = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,15 +45,19 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._began_here = False
         super().data_received(data)
-        if self._head_timer is not None and not self._began_here:
+        if self._head_timer is None and not self._answering():
+            # A bare CRLF, say: it began no request, but ended uvicorn's timer for idle connections.
+            self._expect_head()
+        if self._in_head and not self._began_here:
             self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES:
             self.send_400_response("The head of the request is too long.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._began_here = True
         self._expect_head()
+        self._began_here = True
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         self._end_head()
@@ -61,12 +66,19 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words are for its log
         """Refuse and close; an answer that already began is cut off instead of mixed with another."""
         self._end_head()
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None until the first request
+        cycle = self._newest_cycle()
         if cycle is not None and cycle.response_started and not cycle.response_complete:
             self.transport.abort()
             return
         self.transport.write(_refusal(self.server_state.default_headers))
         self.transport.close()
+
+    def _newest_cycle(self) -> RequestResponseCycle | None:
+        return cast("RequestResponseCycle | None", self.cycle)  # None until the first request
+
+    def _answering(self) -> bool:
+        cycle = self._newest_cycle()
+        return cycle is not None and not cycle.response_complete
 
     def _expect_head(self) -> None:
         self._end_head()
@@ -77,6 +89,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
         self._head_timer = None
         self._head_bytes = 0
+        self._in_head = False
 
 
 def _refusal(default_headers: list[tuple[bytes, bytes]]) -> bytes:
