@@ -106,7 +106,7 @@ async def test_an_anonymous_request_to_an_inner_server_is_refused(
 async def test_the_volume_server_answers_nobody_who_has_no_token_not_even_for_an_object_that_exists(
     weed: SeaweedServer, bucket: str, session_folder: Path, method: str
 ) -> None:
-    folder = session_folder / "shared/servers/seaweedfs/volume"
+    folder = session_folder / "launched/servers/seaweedfs/volume"
     index = next(index for index in folder.glob(f"{bucket}_*.idx") if index.stat().st_size)
     # The index is 16 bytes per object: key, place, size. Any cookie will do: the token is asked for first.
     key = int.from_bytes(index.read_bytes()[:8], "big")
