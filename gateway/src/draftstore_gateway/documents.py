@@ -8,7 +8,6 @@ from typing import Any
 
 from draftstore_common.clients.transport import Call, ServiceUnavailable, Transport
 from draftstore_common.contracts.identity import Audience
-from draftstore_common.kit.errors import Problem
 from draftstore_common.kit.flight import SingleFlight
 
 MAX_AGE = 60.0
@@ -53,7 +52,7 @@ class PublicDocument:
     async def _renew(self) -> Document:
         try:
             documents = {audience.value: await _fetch(service) for audience, service in self._services.items()}
-        except Problem:
+        except BaseException:  # the end of our time, too
             self._failed_at = time.monotonic()
             raise
         self._union = unite(self._base, documents)

@@ -10,6 +10,7 @@ from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import Scope
 from draftstore_gateway import verdicts
 from draftstore_gateway.routes import ROUTES, Route
+from support.raw_http import request
 from support.running_gateway import Running, bearer, running_gateway
 
 DATA_ROUTES = [route for route in ROUTES if route.scope is not None]
@@ -138,3 +139,14 @@ async def test_a_request_is_logged_with_its_key_and_without_its_secrets(caplog: 
     text = "".join(str(vars(record)) for record in gateway_lines)
     assert key.secret not in text
     assert "private" not in text
+
+
+async def test_a_request_cut_off_by_a_shutdown_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with running_gateway(in_process=True) as gateway:
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(request("GET", "/api/v1/objects/silent", gateway.headers(Scope.OBJECTS_READ)))
+        await asyncio.wait_for(gateway.service.begun.wait(), 10)
+    [line] = [record for record in caplog.records if record.name == "draftstore_gateway.pipeline"]
+    assert (vars(line)["path"], vars(line)["complete"]) == ("/api/v1/objects/silent", False)
+    writer.transport.abort()

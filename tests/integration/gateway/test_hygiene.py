@@ -85,6 +85,19 @@ async def test_a_header_that_could_be_read_twice_is_refused(gateway: Running, li
     assert gateway.service.seen == []
 
 
+async def test_a_header_value_in_utf_8_reaches_the_service_unchanged(gateway: Running) -> None:
+    key = gateway.headers(*Scope)
+    value = "schlüssel-鍵".encode()
+    await exchange(gateway.port, request("GET", "/api/v1/drafts", key | {"Idempotency-Key": value.decode("latin-1")}))
+    assert (gateway.service.seen[-1].header("idempotency-key") or "").encode("latin-1") == value
+
+
+async def test_a_header_value_in_another_encoding_is_refused(gateway: Running) -> None:
+    answer = await exchange(gateway.port, request("GET", "/api/v1/drafts", {"Idempotency-Key": "schl\xfcssel"}))
+    assert (answer.status, answer.json()["code"]) == (400, "header_value_invalid")
+    assert gateway.service.seen == []
+
+
 FRAMINGS = {
     "both lengths": "Content-Length: 5\r\nTransfer-Encoding: chunked",
     "two lengths": "Content-Length: 5\r\nContent-Length: 6",
@@ -158,6 +171,25 @@ async def test_a_client_that_never_ends_its_head_is_let_go(
     async with connected(gateway.port) as (reader, writer):
         writer.write(sent)
         assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+async def test_an_empty_line_after_an_answer_keeps_no_connection_open(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("draftstore_common.kit.protocol.HEAD_TIMEOUT", 0.1)
+    async with connected(gateway.port) as (reader, writer):
+        writer.write(request("GET", "/health/live"))
+        assert (await asyncio.wait_for(read_answer(reader), 10)).status == 200
+        writer.write(b"\r\n")
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+async def test_an_empty_line_before_the_next_request_is_skipped(gateway: Running) -> None:
+    async with connected(gateway.port) as (reader, writer):
+        for _ in range(3):
+            writer.write(b"\r\n" + request("GET", "/health/live"))
+            assert (await asyncio.wait_for(read_answer(reader), 10)).status == 200
+            writer.write(b"\r\n")
 
 
 async def test_a_large_body_is_not_taken_for_a_head(gateway: Running) -> None:

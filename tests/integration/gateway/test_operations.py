@@ -1,16 +1,22 @@
 """What the gateway answers itself: health, the document of the public API, its pages."""
 
+import asyncio
 from typing import Annotated
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from draftstore_common.clients.transport import AsgiTransport
+from draftstore_common.clients.transport import AsgiTransport, ServiceUnavailable
 from draftstore_common.contracts.identity import Audience
+from draftstore_gateway import documents
 from draftstore_gateway.app import create_app
+from draftstore_gateway.documents import PublicDocument
 from draftstore_gateway.settings import GatewaySettings
-from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, Upstream
+from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, SmallCalls, Upstream
 from support.gateway import SERVICE_KEY, SmallIdentity
 from support.ports import free_port
 from support.running_gateway import Running
@@ -83,6 +89,48 @@ async def test_a_document_that_cannot_be_had_is_a_503() -> None:
     answer = await _ask({**away}, "/openapi.json")
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+class _Silent:
+    """A service that counts its requests and answers none before it is let go."""
+
+    def __init__(self, document: bytes = b"{}") -> None:
+        self._document = document
+        self.asked = 0
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        self.asked += 1
+        await self.let_go.wait()
+        await Response(self._document)(scope, receive, send)
+
+
+async def test_all_who_ask_for_the_document_at_once_share_one_fetch() -> None:
+    service = _Silent()
+    document = PublicDocument({Audience.DRAFTS: SmallCalls(AsgiUpstream(service))}, {"openapi": "3.1.0"})
+    waiting = [asyncio.create_task(document.current()) for _ in range(20)]
+    await asyncio.sleep(0)
+    waiting.pop(0).cancel()
+    service.let_go.set()
+    assert {answer["openapi"] for answer in await asyncio.gather(*waiting)} == {"3.1.0"}
+    assert service.asked == 1
+
+
+async def test_a_service_that_never_gives_its_document_is_a_503_and_left_alone_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents, "FETCH_TIMEOUT", 0.1)
+    monkeypatch.setattr(documents, "FAILURE_PAUSE", 60.0)
+    service = _Silent()
+    async with served(service) as port, HttpUpstream(f"http://127.0.0.1:{port}") as upstream:
+        document = PublicDocument({Audience.DRAFTS: SmallCalls(upstream)}, {})
+        for _ in range(3):
+            with pytest.raises(ServiceUnavailable):
+                await asyncio.wait_for(document.current(), 10)
+        service.let_go.set()
+    assert service.asked == 1
 
 
 async def test_a_gateway_whose_services_answer_is_ready() -> None:

@@ -1,19 +1,24 @@
 """Limits are exact however many requests race, and paid by whom they are meant for."""
 
 import asyncio
+import os
 import re
+import signal
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import RateLimit, Scope
-from draftstore_gateway import limits
+from draftstore_gateway import limits, verdicts
 from support.ports import free_port
 from support.redis import running_redis
 from support.running_gateway import Running, bearer, running_gateway
+from support.until import until
 
 # A day, so that no test ever runs across the end of a window.
 HUNDRED = "100/day"
@@ -50,7 +55,7 @@ async def test_three_gateways_on_one_redis_admit_exactly_the_limit(redis_url: st
 async def test_a_lost_redis_is_replaced_by_a_local_limit_and_taken_up_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LOST_PAUSE", 0.0)
+    monkeypatch.setattr(limits, "LOST_PAUSE", 0.05)
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     async with running_gateway(in_process=True, rate_limit_per_key="10/day", redis_url=url) as gateway:
@@ -59,17 +64,91 @@ async def test_a_lost_redis_is_replaced_by_a_local_limit_and_taken_up_again(
             assert await _storm(gateway, 5, key) == {200: 5}
         assert await _storm(gateway, 30, key) == {200: 10, 429: 20}
         with running_redis(port):
+            await _regained(caplog)
             assert await _storm(gateway, 30, key) == {200: 10, 429: 20}
-    messages = [record.message for record in caplog.records if "rate limit store" in record.message]
-    assert messages == ["rate limit store lost, each gateway counts alone", "rate limit store is back"]
+    assert _store_messages(caplog) == [LOST, BACK]
 
 
-async def test_a_good_key_passes_from_an_address_that_is_over_its_limit() -> None:
+LOST = "rate limit store lost, each gateway counts alone"
+BACK = "rate limit store is back"
+
+
+def _store_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if "rate limit store" in record.message]
+
+
+async def _regained(caplog: pytest.LogCaptureFixture) -> None:
+    async def back() -> bool:
+        return _store_messages(caplog)[-1] == BACK
+
+    await until(back, BACK)
+
+
+async def test_a_redis_that_goes_silent_is_replaced_and_taken_up_again_without_a_request(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOST_PAUSE", 0.05)
+    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.2)
+    with running_redis() as url, closing(Redis.from_url(url)) as redis:
+        pid = redis.info()["process_id"]
+        async with running_gateway(in_process=True, rate_limit_per_key="3/day", redis_url=url) as gateway:
+            key = gateway.headers(Scope.DRAFTS_READ)
+            assert await _storm(gateway, 2, key) == {200: 2}
+            os.kill(pid, signal.SIGSTOP)
+            assert await _storm(gateway, 4, key) == {200: 3, 429: 1}
+            os.kill(pid, signal.SIGCONT)
+            await _regained(caplog)
+            assert _store_messages(caplog) == [LOST, BACK]
+            counters = redis.dbsize()
+            assert await _storm(gateway, 4, gateway.headers(Scope.DRAFTS_READ)) == {200: 3, 429: 1}
+            assert redis.dbsize() > counters
+
+
+async def test_a_silent_redis_is_tried_once_and_then_left_to_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.1)
+    monkeypatch.setattr(limits, "LOST_PAUSE", 0.0)
+    tried = 0
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tried
+        tried += 1
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        # Not entered: nothing but its requests reaches for the store.
+        limiter = limits.Limiter(f"redis://127.0.0.1:{port}/0")
+        decisions = [await limiter.hit("key", limits.parse_limits("2/day"), "a") for _ in range(3)]
+    assert [decision.admitted for decision in decisions] == [True, True, False]
+    assert tried == 1
+
+
+async def test_a_key_that_was_good_passes_from_an_address_that_is_over_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with running_gateway(in_process=True, rate_limit_per_ip="10/day") as gateway:
+        key = gateway.headers(Scope.DRAFTS_READ)
+        assert (await gateway.client.get("/api/v1/drafts", headers=key)).status_code == 200
         await _storm(gateway, 11, {})
         assert (await gateway.client.get("/api/v1/drafts")).status_code == 429
-        answer = await gateway.client.get("/api/v1/drafts", headers=gateway.headers(Scope.DRAFTS_READ))
-    assert answer.status_code == 200
+        assert (await gateway.client.get("/api/v1/drafts", headers=key)).status_code == 200
+        monkeypatch.setattr(verdicts, "VERDICT_TTL", 0.0)
+        assert (await gateway.client.get("/api/v1/drafts", headers=key)).status_code == 200
+    assert gateway.identity.verifications == 2
+
+
+async def test_identity_hears_of_no_new_key_from_an_address_that_is_over_its_limit() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_ip="3/day") as gateway:
+        good = gateway.headers(Scope.DRAFTS_READ)
+        for _ in range(3):
+            made_up = {"authorization": f"Bearer {api_keys.make('live')}"}
+            assert (await gateway.client.get("/api/v1/drafts", headers=made_up)).status_code == 401
+        for headers in (made_up, {"authorization": f"Bearer {api_keys.make('live')}"}, good):
+            answer = await gateway.client.get("/api/v1/drafts", headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+            assert int(answer.headers["retry-after"]) > 0
+    assert gateway.identity.verifications == 3
 
 
 @pytest.mark.parametrize(

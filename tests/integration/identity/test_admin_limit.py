@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, closing
 
 import httpx
 import pytest_asyncio
+from anyio import to_thread
 from pydantic import SecretStr
 from redis import Redis
 
@@ -96,3 +97,17 @@ async def test_without_redis_each_instance_counts_for_itself(postgres_url: str) 
     away = SecretStr(f"redis://127.0.0.1:{free_port()}/0")
     async with installed(postgres_url, admin_requests_per_minute=ALLOWED, redis_url=away) as identity:
         assert passed(await own_key(identity, identity.data_key, 3 * ALLOWED)) == ALLOWED
+
+
+async def test_requests_wait_for_no_thread_that_others_hold(limited: Installation) -> None:
+    """The count has a thread of its own, and nothing else needs one."""
+    threads = to_thread.current_default_thread_limiter()
+    holders = [object() for _ in range(int(threads.available_tokens))]
+    for holder in holders:
+        threads.acquire_on_behalf_of_nowait(holder)
+    try:
+        answers = await asyncio.wait_for(own_key(limited, limited.data_key, 1), 10)
+    finally:
+        for holder in holders:
+            threads.release_on_behalf_of(holder)
+    assert passed(answers) == 1

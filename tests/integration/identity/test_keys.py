@@ -259,3 +259,18 @@ async def test_without_a_token_nothing_is_answered(identity: Installation, path:
     answer = await identity.send("GET", path)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_refused")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_key_remembers_which_key_issued_it(identity: Installation) -> None:
+    parent = await identity.issue(scopes=["keys:admin", "drafts:read"])
+    child = await identity.issue(by=parent.key)
+    rows = await identity.sql("SELECT id, parent_id FROM identity.keys WHERE id = ANY($1)", [parent.id, child.id])
+    parents = {row["id"]: row["parent_id"] for row in rows}
+    admin_id = (await identity.verify(identity.admin_key, Audience.IDENTITY)).principal.key_id
+    assert parents == {parent.id: admin_id, child.id: parent.id}
+
+
+async def test_a_key_made_at_the_first_start_was_issued_by_none(identity: Installation) -> None:
+    data_id = (await identity.verify(identity.data_key)).principal.key_id
+    (row,) = await identity.sql("SELECT parent_id FROM identity.keys WHERE id = $1", data_id)
+    assert row["parent_id"] is None

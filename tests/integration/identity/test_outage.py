@@ -1,17 +1,20 @@
 """PostgreSQL goes away, or an instance goes silent: what is refused comes back by itself, and nothing is lost."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from draftstore_common.kit.database import DatabaseUnavailable
+from draftstore_common.kit.context import set_timeout
+from draftstore_common.kit.database import DatabaseUnavailable, engine
 from draftstore_common.kit.errors import RelayedProblem
 from draftstore_identity import store as store_module
 from draftstore_identity.store import IdentityStore
 from draftstore_standalone.servers import PostgresServer
 from support.identity import Installation, installed
+from support.until import until
 
 
 async def test_a_database_that_is_away_is_503_and_keys_work_again_when_it_is_back(data_dir: Path) -> None:
@@ -26,7 +29,11 @@ async def test_a_database_that_is_away_is_503_and_keys_work_again_when_it_is_bac
         assert refused.value.retry_after is not None
         assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "unavailable"})
         assert (await identity.verify(key.key)).principal.key_id == key.id
-        assert (await identity.send("GET", "/health/ready")).status_code == 200
+        await until(partial(_ready, identity), "identity is ready again")
+
+
+async def _ready(identity: Installation) -> bool:
+    return (await identity.send("GET", "/health/ready")).status_code == 200
 
 
 async def test_an_instance_that_goes_silent_in_a_change_does_not_hold_up_the_others(
@@ -47,3 +54,34 @@ async def _revoke_but_fall_silent(store: IdentityStore, key_id: UUID) -> None:
             assert key is not None
             assert key.revoked_at is None
         await silent.key(key_id)
+
+
+async def test_a_request_whose_time_is_over_waits_for_no_other_change(identity: Installation) -> None:
+    store: IdentityStore = identity.app.state.context.store
+    async with store.change():
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(_change_within(0.1, store), 5)
+    async with store.change():
+        pass
+
+
+async def _change_within(seconds: float, store: IdentityStore) -> None:
+    set_timeout(seconds)
+    async with store.change():
+        raise AssertionError("two changes at once")
+
+
+async def test_no_more_connections_are_made_than_the_setting_allows(identity: Installation) -> None:
+    database = engine(identity.database_url, size=1)
+    store = IdentityStore(database)
+    async with store.read() as reader:
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(_read_within(0.1, store), 5)
+        await reader.public_keys()
+    await store.check()
+    await database.dispose()
+
+
+async def _read_within(seconds: float, store: IdentityStore) -> None:
+    set_timeout(seconds)
+    await store.check()

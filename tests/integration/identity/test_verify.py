@@ -263,3 +263,9 @@ async def _sequence_or_none(identity: Installation, secret: str) -> int | None:
         return (await identity.verify(secret)).sequence
     except RelayedProblem:
         return None
+
+
+async def test_a_key_with_a_scope_of_a_later_release_keeps_the_powers_known_here(identity: Installation) -> None:
+    key = await identity.issue(scopes=["drafts:read"])
+    await identity.sql("UPDATE identity.keys SET scopes = scopes || '{drafts:dream}' WHERE id = $1", key.id)
+    assert (await identity.verify(key.key)).principal.scopes == {Scope.DRAFTS_READ}

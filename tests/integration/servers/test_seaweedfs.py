@@ -143,7 +143,7 @@ def test_no_socket_of_it_lies_where_others_could_reach_it(weed: SeaweedServer, s
     held = {inode for pid in weed.pids.values() for inode in _socket_inodes(pid)}
     rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
     paths = {row[7] for row in rows if row[6] in held and len(row) == 8}
-    folder = session_folder / "shared/servers/seaweedfs"
+    folder = session_folder / "launched/servers/seaweedfs"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert paths
     assert all(not Path(path).is_absolute() and (folder / path).is_socket() for path in paths)
@@ -211,7 +211,7 @@ async def test_every_object_acknowledged_before_a_kill_is_intact_after_the_resta
 
 @pytest.mark.usefixtures("weed")
 async def test_a_second_store_on_the_same_data_directory_is_refused(session_folder: Path) -> None:
-    data_dir = session_folder / "shared"
+    data_dir = session_folder / "launched"
     with pytest.raises(DataDirectoryInUseError, match=f"data directory {data_dir} is in use"):
         await SeaweedServer(data_dir).start()
 

@@ -7,10 +7,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from draftstore_common.clients.identity import IdentityClient
-from draftstore_common.clients.transport import AsgiTransport
+from draftstore_common.clients.transport import AsgiTransport, ServiceUnavailable
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import Audience, Scope, Verdict, VerifyRequest
-from draftstore_common.kit.errors import RelayedProblem
+from draftstore_common.kit.context import set_timeout
+from draftstore_common.kit.errors import RelayedProblem, Unavailable
 from draftstore_gateway import verdicts
 from draftstore_gateway.errors import AddressNotAllowed, ApiKeyMalformed, ApiKeyMissing
 from draftstore_gateway.verdicts import Verdicts, bearer_secret
@@ -76,6 +77,49 @@ async def test_the_first_to_ask_may_leave_without_the_others_losing_their_answer
     identity.hold.set()
     assert (await second).principal.scopes == {Scope.DRAFTS_READ}
     assert identity.verifications == 1
+
+
+async def test_a_first_to_ask_with_little_time_does_not_shorten_the_time_of_the_others() -> None:
+    identity = SmallIdentity()
+    identity.hold = asyncio.Event()
+    asked, secret = _verdicts(identity), identity.issue(Scope.DRAFTS_READ).secret
+
+    async def within(seconds: float) -> Verdict:
+        set_timeout(seconds)
+        return await asked.verdict(secret, Audience.DRAFTS, HERE)
+
+    hurried = asyncio.create_task(within(0.05))
+    await identity.asked.wait()
+    patient = asyncio.create_task(within(30))
+    with pytest.raises(Unavailable):
+        await hurried
+    identity.hold.set()
+    assert (await patient).principal.scopes == {Scope.DRAFTS_READ}
+    assert identity.verifications == 1
+
+
+async def test_an_identity_that_stays_silent_is_not_waited_for_longer_than_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verdicts, "VERIFY_TIMEOUT", 0.05)
+    identity = SmallIdentity()
+    identity.hold = asyncio.Event()
+    set_timeout(30)
+    with pytest.raises(ServiceUnavailable):
+        await asyncio.wait_for(_verdicts(identity).verdict(identity.issue().secret, Audience.DRAFTS, HERE), 10)
+
+
+async def test_a_key_is_known_from_its_first_verdict_until_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "VERDICT_TTL", 0.0)
+    identity = SmallIdentity()
+    key, asked = identity.issue(), _verdicts(identity)
+    assert not asked.knows(key.secret, Audience.DRAFTS)
+    await asked.verdict(key.secret, Audience.DRAFTS, HERE)
+    assert asked.knows(key.secret, Audience.DRAFTS)
+    identity.revoke(key)
+    with pytest.raises(RelayedProblem):
+        await asked.verdict(key.secret, Audience.DRAFTS, HERE)
+    assert not asked.knows(key.secret, Audience.DRAFTS)
 
 
 async def test_a_remembered_verdict_is_good_only_inside_the_keys_networks() -> None:
