@@ -41,7 +41,7 @@ test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAIN
 check: $(VENV)/installed-for-tests ## lint, types and import rules
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy $(SOURCES:%=%) 
+	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
