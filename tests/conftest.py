@@ -1,5 +1,6 @@
 """Real servers for every suite: one PostgreSQL and one store per run, started when first asked for."""
 
+import gc
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,13 @@ import pytest_asyncio
 
 from draftstore_common.kit.ids import random_base62
 from support.servers import Postgres, Store, make_postgres, make_store
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaks_show_where_they_are_made() -> Iterator[None]:
+    """Collect garbage after each module: a socket left open fails the module that left it, not a later one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -115,8 +115,8 @@ class Bench:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client that knows no credentials."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    """A client that knows no credentials, and keeps no connection to a server that ends before it."""
+    async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)) as client:
         yield client
 
 
