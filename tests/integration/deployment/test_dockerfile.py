@@ -29,7 +29,12 @@ SERVERS = sorted(PACKAGES.keys() - {"cleaner", "migrate"})
 
 def _hadolint(file: Path) -> subprocess.CompletedProcess[str]:
     binary = Path(sys.executable).with_name("hadolint")
-    return subprocess.run([binary, "--no-color", file], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [binary, "--no-color", "--config", DOCKERFILE.with_name("hadolint.yaml"), file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_linter_finds_nothing() -> None:
