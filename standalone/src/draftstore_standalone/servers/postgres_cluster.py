@@ -25,6 +25,7 @@ INIT_STOP: tuple[StopStep, ...] = ((signal.SIGTERM, 1.0),)
 _INIT_SECONDS = 60
 _NEW_PREFIX = ".new-"
 _SEGMENT_SECONDS = 3
+_ABANDONED_SECONDS = 3
 _CHECK_INTERVAL = 0.01
 _PASSWORD_BYTES = 24
 
@@ -66,7 +67,7 @@ class Cluster:
 
         It is made under another name and renamed when complete, so one that was interrupted is never taken for one.
         """
-        self._remove_abandoned()
+        await self._remove_abandoned()
         if self.data.exists():
             return
         new = self._prepare(home.account)
@@ -93,9 +94,15 @@ class Cluster:
             await self._segment_released(lines[_SEGMENT_LINE].split())
         self._lock_file.unlink(missing_ok=True)
 
-    def _remove_abandoned(self) -> None:
-        for abandoned in self.folder.glob(f"{_NEW_PREFIX}*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
+    async def _remove_abandoned(self) -> None:
+        """Remove what an interrupted first start left. What resists waits for the next start: it is in nobody's way."""
+        deadline = time.monotonic() + _ABANDONED_SECONDS
+        while abandoned := list(self.folder.glob(f"{_NEW_PREFIX}*")):
+            for folder in abandoned:
+                shutil.rmtree(folder, ignore_errors=True)
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(_CHECK_INTERVAL)  # a child of an initdb that was ended may write for a moment longer
 
     def _prepare(self, account: Account) -> Path:
         write_private(self._password_file, secrets.token_urlsafe(_PASSWORD_BYTES), account)
