@@ -14,9 +14,10 @@ from draftstore_common.kit.app import service_app
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_metadata import routes
+from draftstore_metadata.claiming import ClaimService
 from draftstore_metadata.context import Context
 from draftstore_metadata.schema import check_migrated
-from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
+from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.settings import MetadataSettings
 from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.drafts import DraftStore, Times

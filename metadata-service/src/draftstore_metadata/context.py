@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from draftstore_common.access import Access
-from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
+from draftstore_metadata.claiming import ClaimService
+from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.keys import KeyStore

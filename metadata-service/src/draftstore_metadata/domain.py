@@ -35,7 +35,7 @@ IDEMPOTENCY_TTL = timedelta(hours=24)
 """How long an `Idempotency-Key` is remembered."""
 
 COPY_HORIZON = timedelta(hours=1)
-"""The longest a copy may take to land; garbage keys are deleted a second time after it."""
+"""How long after a key's first deletion a copy onto it may still land, besides the time its bytes take."""
 
 SHORT_ID = 8
 
