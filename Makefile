@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := common gateway identity draft-service storage-service metadata-service cleaner standalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := $(PIP) install --constraint requirements.lock
-SOURCES := $(PACKAGES) tests
+SOURCES := $(PACKAGES) tests docs
 DATA_DIR := $(or $(DRAFTSTORE_DATA_DIR),.draftstore)
 
 .DEFAULT_GOAL := help
@@ -43,6 +43,10 @@ check: $(VENV)/installed-for-tests ## lint, types and import rules
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
+
+.PHONY: model
+model: ## check the model of the protocol (needs spin and a C compiler)
+	@$(PYTHON) docs/model/check.py
 
 .PHONY: format
 format: $(VENV)/installed-for-tests ## let the linter mend what it can
