@@ -21,6 +21,7 @@ from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.objects import ObjectStore
+from draftstore_metadata.store.reconcile import ReconcileStore
 
 
 def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
@@ -36,7 +37,8 @@ def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
             app.state.ready_checks = {"database": database.check, "identity": keys.ready}
             yield
 
-    return service_app("DraftStore metadata-service", lifespan=lifespan, routers=[routes.drafts, routes.due])
+    routers = [routes.drafts, routes.due, routes.reconcile]
+    return service_app("DraftStore metadata-service", lifespan=lifespan, routers=routers)
 
 
 def _context(database: Database, keys: JwksCache) -> Context:
@@ -47,4 +49,5 @@ def _context(database: Database, keys: JwksCache) -> Context:
         confirms=confirms,
         objects=ObjectService(ObjectStore(database)),
         due=DueStore(database),
+        reconcile=ReconcileStore(database),
     )

@@ -6,6 +6,7 @@ from draftstore_common.access import Access
 from draftstore_metadata.service import DraftService, ObjectService
 from draftstore_metadata.store.confirm import ConfirmStore
 from draftstore_metadata.store.due import DueStore
+from draftstore_metadata.store.reconcile import ReconcileStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,4 @@ class Context:
     confirms: ConfirmStore
     objects: ObjectService
     due: DueStore
+    reconcile: ReconcileStore

@@ -4,6 +4,7 @@ DraftStateConflict   409  the draft is in a state that forbids it
 LeaseLost            409  another attempt holds the draft now
 ObjectExists         409  the name is taken, and must not be replaced
 InvalidCursor        422  not a cursor of ours
+ReconcileElsewhere   409  another reconcile is at work
 Unsettled            503  others kept changing the draft
 """
 
@@ -15,6 +16,14 @@ class DraftStateConflict(Conflict):
 
     code = "draft_state_conflict"
     title = "The draft's state does not allow this"
+
+
+class ReconcileElsewhere(Conflict):
+    """The cursor is not where this reconcile left it."""
+
+    code = "reconcile_elsewhere"
+    title = "Another reconcile is at work"
+    detail = "Another reconcile moved on from here. Let it finish; a later run goes on where it stopped."
 
 
 class LeaseLost(Conflict):
