@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from draftstore_common.contracts.base import BucketRole
@@ -52,22 +52,6 @@ class Buckets:
     def role(self, name: str | None) -> BucketRole | None:
         """What the bucket of this name is for, if it is one of ours."""
         return {self.main: "main", self.draft: "draft"}.get(name or "")  # type: ignore[return-value]  # two literals
-
-
-def next_after(keys: Sequence[str], limit: int, *, truncated: bool, token: str | None) -> str | None:
-    """What a listing goes on after (`StartAfter`) behind a page of `keys`; None if that was the last.
-
-    A continuation token would do, but is opaque and may expire; a key is good for ever. SeaweedFS needs more care: it
-    lists the folder `a/` right behind an object `a`, and `StartAfter=a` would skip all of it. There the token says
-    `a/`, and a page that ends with the last object of its folder is not called truncated: so a full page never is
-    taken for the last. (Elsewhere nothing follows `a/` then, which costs one more empty page.)
-    """
-    if not keys:
-        return None
-    folder = f"{keys[-1]}/"
-    if truncated:
-        return folder if token == folder else keys[-1]
-    return folder if len(keys) >= limit else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,16 +105,19 @@ async def test_objects_are_listed_page_by_page(server: Server, driver: str, name
         assert [entry.key for entry in found] == keys
         assert {entry.size for entry in found} == {1}
         assert first.items[0].etag == (await store.objects.head("main", keys[0])).etag
-        assert rest.next_after is None
-        assert (await store.buckets.list("main", after=keys[-1])).items == []
+        assert await store.buckets.list("main", after=keys[-1]) == wire.ObjectListing(items=[])
         await store.objects.delete_many("main", keys)
 
 
-NEIGHBOURS = ["a", "a!", "a-b", "a/b", "a/b-c", "a/b/c", "a/d", "a0", "b-x", "b/x/y", "b/z", "ü +&", "ü +&/x"]
+NEIGHBOURS = [
+    *("a", "a!", "a-b", "a/b", "a/b-c", "a/b/c", "a/d", "a0", "b-x", "b/x/y", "b/z"),
+    *("p!/1", "p!/2", "p-q/1", "p-q/2", "p-q/3", "p/q-r/1", "p/q-r/2", "p/q/1", "p/q/2", "p/q/3", "p/q0", "p/s", "p0"),
+    *("ü +&", "ü +&/x"),
+]
 """Keys whose order differs between a walk through folders and one by bytes, some of them object and folder at once."""
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
 async def test_wherever_a_page_ends_a_walk_sees_every_key_once(
     server: Server, driver: str, name: str, limit: int
 ) -> None:
@@ -125,7 +128,7 @@ async def test_wherever_a_page_ends_a_walk_sees_every_key_once(
                 await store.objects.put("main", key, b"x", wire.ObjectHeaders())
         whole = (await store.buckets.list("main")).items
         assert await walked(store, limit) == [entry.key for entry in whole]
-        assert {"a", "a!", "a-b", "a0", "b-x", "b/x/y", "b/z"} <= {entry.key for entry in whole}
+        assert {"a", "a!", "a-b", "a0", "b-x", "b/x/y", "b/z", "p/q/3", "p0"} <= {entry.key for entry in whole}
         await store.objects.delete_many("main", NEIGHBOURS)
 
 

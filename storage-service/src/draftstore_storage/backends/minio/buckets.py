@@ -11,10 +11,11 @@ from minio.helpers import md5sum_hash
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.calls import Calls
+from draftstore_storage.backends.listing import Page, listing
 from draftstore_storage.backends.minio.client import Client
 from draftstore_storage.backends.minio.documents import cors_request
 from draftstore_storage.backends.protocols import Probe
-from draftstore_storage.domain import Buckets, next_after
+from draftstore_storage.domain import Buckets
 from draftstore_storage.errors import AlreadyExists, NotFound, Refused
 
 T = TypeVar("T")
@@ -64,12 +65,15 @@ class MinioBuckets:
 
     async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> wire.ObjectListing:
         bucket = self._buckets.name(role)
-        query = {"list-type": "2", "start-after": after, "max-keys": str(limit), "encoding-type": "url"}
-        answer = await self._calls.run(role, None, lambda minio: minio.send("GET", bucket, query=query))
-        objects, truncated, token, _ = parse_list_objects(answer)
-        items = [_listed(entry) for entry in objects]
-        following = next_after([item.key for item in items], limit, truncated=truncated, token=token)
-        return wire.ObjectListing(items=items, next_after=following)
+
+        async def fetch(prefix: str, start: str, most: int) -> Page:
+            asked = {"prefix": prefix, "start-after": start, "max-keys": str(most)}
+            query = {"list-type": "2", "encoding-type": "url", **asked}
+            answer = await self._calls.run(role, None, lambda minio: minio.send("GET", bucket, query=query))
+            objects, truncated, token, _ = parse_list_objects(answer)
+            return Page([_listed(entry) for entry in objects], truncated, token, answer.headers.get("server", ""))
+
+        return await listing(fetch, after, limit)
 
     async def _setting(self, role: BucketRole, call: Callable[[Client], T]) -> T | None:
         """A setting of the bucket; None where it is not set or the store has no such thing."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.calls import Calls
+from draftstore_storage.backends.listing import Page, listing
 from draftstore_storage.backends.protocols import Probe
-from draftstore_storage.domain import CORS_METHODS, Buckets, next_after
+from draftstore_storage.domain import CORS_METHODS, Buckets
 from draftstore_storage.errors import AlreadyExists, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -70,13 +71,15 @@ class S3Buckets:
 
     async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> wire.ObjectListing:
         bucket = self._buckets.name(role)
-        page = await self._calls.run(
-            role, None, lambda s3: s3.list_objects_v2(Bucket=bucket, StartAfter=after, MaxKeys=limit)
-        )
-        items = [_listed(entry) for entry in page.get("Contents", [])]
-        token = page.get("NextContinuationToken")
-        following = next_after([item.key for item in items], limit, truncated=page["IsTruncated"], token=token)
-        return wire.ObjectListing(items=items, next_after=following)
+
+        async def fetch(prefix: str, start: str, most: int) -> Page:
+            request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "StartAfter": start, "MaxKeys": most}
+            answer = await self._calls.run(role, None, lambda s3: s3.list_objects_v2(**request))
+            items = [_listed(entry) for entry in answer.get("Contents", [])]
+            server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+            return Page(items, answer["IsTruncated"], answer.get("NextContinuationToken"), server)
+
+        return await listing(fetch, after, limit)
 
     async def _setting(self, role: BucketRole, call: "Callable[[S3Client], Any]") -> dict[str, Any]:
         """A setting of the bucket; empty where it is not set or the store has no such thing."""
