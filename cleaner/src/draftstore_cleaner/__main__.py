@@ -33,7 +33,7 @@ def main() -> None:
     except KeyboardInterrupt:
         return
     except (Problem, ClockSkewError) as error:
-        sys.stderr.write(f"Cleaning failed: {error}\n")
+        sys.stderr.write(f"{'Reconciling' if arguments.command == 'reconcile' else 'Cleaning'} failed: {error}\n")
         raise SystemExit(FAILED) from None
     raise SystemExit(status)
 

@@ -1,6 +1,7 @@
 """SQL of a reconcile: what rows say of keys, which rows want bytes, where the passes stand. Changes cursors only."""
 
 from typing import get_args
+from uuid import UUID
 
 import asyncpg
 
@@ -23,13 +24,12 @@ _MAIN_KEYS = """
 
 _OBJECTS = """
     SELECT o.id, o.storage_key AS key, o.draft_id, o.object_name, o.size, o.etag
-    FROM metadata.objects o WHERE $1::uuid IS NULL OR o.id > $1 ORDER BY o.id LIMIT $2"""
+    FROM metadata.objects o WHERE o.id > $1 ORDER BY o.id LIMIT $2"""
 
 _DRAFTS = """
     SELECT d.id, d.storage_key AS key, d.id AS draft_id, d.object_name, d.size, d.etag
     FROM metadata.drafts d
-    WHERE d.state IN ('uploaded', 'prepared') AND (d.state = 'prepared' OR d.expires_at > now())
-      AND ($1::uuid IS NULL OR d.id > $1)
+    WHERE d.id > $1 AND d.state IN ('uploaded', 'prepared') AND (d.state = 'prepared' OR d.expires_at > now())
     ORDER BY d.id LIMIT $2"""
 
 _CURSORS = "SELECT name, position, finished FROM metadata.reconcile_cursors WHERE name = ANY($1::text[])"
@@ -44,6 +44,8 @@ _MOVE = """
     WHERE name = $1 AND position = $2 AND NOT finished RETURNING name"""
 
 _PASSES = list(get_args(wire.PassName))
+
+_BEFORE_ALL = UUID(int=0)
 
 _NUL = "\0"
 """A key may have it on some stores; no row can."""
@@ -64,7 +66,8 @@ class ReconcileStore:
 
     async def list_owed(self, request: wire.ListOwed) -> wire.OwedPage:
         """Rows whose bytes must be there. A row present throughout is neither skipped nor doubled."""
-        rows = await self._database.rows(_owed(request.role), request.after, request.limit)
+        after = request.after or _BEFORE_ALL
+        rows = await self._database.rows(_DRAFTS if request.role == "draft" else _OBJECTS, after, request.limit)
         return wire.OwedPage(items=[wire.OwedBytes.model_validate(dict(row)) for row in rows])
 
     async def cursors(self) -> wire.ReconcileCursors:
@@ -86,10 +89,6 @@ class ReconcileStore:
         assert clock is not None  # noqa: S101  it has one row
         items = [wire.ReconcileCursor.model_validate(dict(row)) for row in rows]
         return wire.ReconcileCursors(items=items, now=clock["now"])
-
-
-def _owed(role: BucketRole) -> str:
-    return _DRAFTS if role == "draft" else _OBJECTS
 
 
 def _attribution(role: BucketRole, key: str, row: asyncpg.Record | None) -> wire.Attribution:
