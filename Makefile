@@ -28,6 +28,11 @@ clean-drafts: $(VENV)/installed ## run the cleaner once beside a running `make u
 	@test -f $(DATA_DIR)/cleaner.env || { echo "Nothing runs on $(DATA_DIR): start it with 'make up' first."; exit 1; }
 	@set -a && . $(DATA_DIR)/cleaner.env && $(BIN)/python -m draftstore_cleaner once
 
+.PHONY: reconcile
+reconcile: $(VENV)/installed ## compare buckets and rows beside a running `make up` (ARGS=--dry-run)
+	@test -f $(DATA_DIR)/cleaner.env || { echo "Nothing runs on $(DATA_DIR): start it with 'make up' first."; exit 1; }
+	@set -a && . $(DATA_DIR)/cleaner.env && $(BIN)/python -m draftstore_cleaner reconcile $(ARGS)
+
 .PHONY: migrate
 migrate: $(VENV)/installed ## bring the database at DATABASE_URL up to date
 	@$(BIN)/python -m draftstore_identity migrate

@@ -26,6 +26,7 @@ from draftstore_metadata.store.events import EventStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.reconcile import ReconcileStore
 from draftstore_metadata.store.tend import TendStore
 
 
@@ -42,9 +43,8 @@ def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
             app.state.ready_checks = {"database": database.check, "identity": keys.ready}
             yield
 
-    return service_app(
-        "DraftStore metadata-service", lifespan=lifespan, routers=[routes.drafts, routes.tending, routes.due]
-    )
+    routers = [routes.drafts, routes.tending, routes.due, routes.reconcile]
+    return service_app("DraftStore metadata-service", lifespan=lifespan, routers=routers)
 
 
 def _context(settings: MetadataSettings, database: Database, keys: JwksCache) -> Context:
@@ -62,4 +62,5 @@ def _context(settings: MetadataSettings, database: Database, keys: JwksCache) ->
         events=EventService(EventStore(database)),
         tending=TendStore(database, grace),
         due=DueStore(database),
+        reconcile=ReconcileStore(database),
     )

@@ -9,6 +9,7 @@ from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.reconcile import ReconcileStore
 from draftstore_metadata.store.tend import TendStore
 
 
@@ -26,3 +27,4 @@ class Context:
     events: EventService
     tending: TendStore
     due: DueStore
+    reconcile: ReconcileStore
