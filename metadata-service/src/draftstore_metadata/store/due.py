@@ -80,7 +80,7 @@ _PURGED_KEYS = """
     ), moved AS (
         UPDATE metadata.object_keys k SET purges = k.purges + 1,
             state = CASE WHEN old.final THEN 'deleted' ELSE 'garbage' END,
-            purge_due_at = CASE WHEN old.final THEN NULL ELSE now() + $3 + coalesce(k.size, 0) * $4::interval END
+            purge_due_at = CASE WHEN old.final THEN NULL ELSE now() + $3 + make_interval(secs => coalesce(k.size, 0) / $4::float8) END
         FROM old WHERE k.id = old.id RETURNING k.id
     )
     SELECT count(*) FROM moved"""
@@ -125,8 +125,7 @@ class DueStore:
         """Note what is gone. Repeatable; a report about something that moved on changes nothing."""
         async with self._database.transaction() as connection:
             drafts = await connection.fetchval(_PURGED_DRAFTS, *_columns(request, "draft"))
-            horizon = (COPY_HORIZON, timedelta(seconds=1) / SLOWEST_COPY)
-            keys = await connection.fetchval(_PURGED_KEYS, *_columns(request, "object_key"), *horizon)
+            keys = await connection.fetchval(_PURGED_KEYS, *_columns(request, "object_key"), COPY_HORIZON, SLOWEST_COPY)
         return int(drafts) + int(keys)
 
     async def plan(self) -> wire.DuePlan:
