@@ -80,7 +80,8 @@ _PURGED_KEYS = """
     ), moved AS (
         UPDATE metadata.object_keys k SET purges = k.purges + 1,
             state = CASE WHEN old.final THEN 'deleted' ELSE 'garbage' END,
-            purge_due_at = CASE WHEN old.final THEN NULL ELSE now() + $3 + make_interval(secs => coalesce(k.size, 0) / $4::float8) END
+            purge_due_at = CASE WHEN old.final THEN NULL
+                ELSE now() + $3 + make_interval(secs => coalesce(k.size, 0) / $4::float8) END
         FROM old WHERE k.id = old.id RETURNING k.id
     )
     SELECT count(*) FROM moved"""
