@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Protocol
 
 import aiohttp
@@ -88,13 +89,9 @@ class Installation:
 
     async def put(self, draft: Mapping[str, Any], content: bytes, **headers: str) -> None:
         """Send bytes to the draft's upload URL, with headers beside those it asks for."""
-        assert await self.try_put(draft, content, **headers) == 200
-
-    async def try_put(self, draft: Mapping[str, Any], content: bytes, **headers: str) -> int:
-        """The same; the status the store answers."""
         upload = draft["upload"]
-        async with self.http.put(upload["url"], data=content, headers=upload["headers"] | headers) as answer:
-            return answer.status
+        async with self.http.put(upload["url"], data=BytesIO(content), headers=upload["headers"] | headers) as answer:
+            assert answer.status == 200, await answer.text()
 
     async def upload(self, name: str, content: bytes, **intent: Any) -> dict[str, Any]:
         """A draft with its bytes."""
