@@ -38,7 +38,7 @@ async def proxy(store: Store) -> AsyncIterator[Proxy]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def whole(postgres: Postgres, store: Store, proxy: Proxy) -> AsyncIterator[Installation]:
     """A suite that reaches its store through the proxy."""
-    async with site(postgres.url, store, endpoint=proxy.url) as ground, ground.running() as running:
+    async with site(postgres.url, store, store=proxy) as ground, ground.running() as running:
         yield running
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
@@ -26,6 +27,7 @@ from draftstore_common.kit.ids import random_base62
 from draftstore_drafts.settings import DraftSettings
 from draftstore_standalone.suite import Backing, Suite
 from support.lives import Life
+from support.proxy import Proxy
 from support.store_view import StoreCredentials, StoreView
 
 WHATEVER_HORIZON = 2 * 3600
@@ -177,12 +179,16 @@ _INSTANTS = """
 
 @dataclass(frozen=True)
 class Site:
-    """Where an installation keeps everything: it outlives every process of it. `endpoint`: the way to the store."""
+    """Where an installation keeps everything: it outlives every process of it.
+
+    `rows_url` and `store_url` are the services' own ways to the database and the store; tests look past them.
+    """
 
     database_url: str
     server: Server
-    endpoint: str
     bucket: str
+    rows_url: str
+    store_url: str
     data_keys: list[str] = field(default_factory=list)
 
     @asynccontextmanager
@@ -206,19 +212,21 @@ class Site:
 
     def _backing(self) -> Backing:
         storage = {
-            "s3_endpoint_url": self.endpoint,
+            "s3_endpoint_url": self.store_url,
             "s3_addressing_style": "path",
             "aws_access_key_id": self.server.access_key,
             "aws_secret_access_key": SecretStr(self.server.secret_key),
             "bucket_name": self.bucket,
         }
         admin_key = SecretStr(api_keys.make("admin"))
-        return Backing(SecretStr(self.database_url), admin_key, storage, lambda _, key: self.data_keys.append(key))
+        return Backing(SecretStr(self.rows_url), admin_key, storage, lambda _, key: self.data_keys.append(key))
 
 
 @asynccontextmanager
-async def site(postgres_url: str, server: Server, *, endpoint: str | None = None) -> AsyncIterator[Site]:
-    """A new database beside this one, and buckets nobody else uses; all gone in the end."""
+async def site(
+    postgres_url: str, server: Server, *, rows: Proxy | None = None, store: Proxy | None = None
+) -> AsyncIterator[Site]:
+    """A new database beside this one, and buckets nobody else uses. The services go through these proxies."""
     name = f"faults_{random_base62(12).lower()}"
     async with Database(postgres_url) as admin:
         await admin.rows(f'CREATE DATABASE "{name}"')
@@ -226,6 +234,13 @@ async def site(postgres_url: str, server: Server, *, endpoint: str | None = None
         await draftstore_identity.schema.migrate(url)
         await draftstore_metadata.schema.migrate(url)
         try:
-            yield Site(url, server, endpoint or server.endpoint, name.replace("_", "-"))
+            way = url if rows is None else urlsplit(url)._replace(netloc=_through(url, rows)).geturl()
+            yield Site(url, server, name.replace("_", "-"), way, server.endpoint if store is None else store.url)
         finally:
             await admin.rows(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _through(url: str, proxy: Proxy) -> str:
+    """Who enters, and the proxy's address instead of the server's."""
+    who, at, _ = urlsplit(url).netloc.rpartition("@")
+    return f"{who}{at}{proxy.address}"
