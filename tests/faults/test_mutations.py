@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.mutations import MUTATIONS, Mutation
+from faults.mutations import MUTATIONS, Edit, Mutation
 from support import mutant
 from support.servers import Postgres, Store, lend
 
@@ -25,28 +25,31 @@ IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 async def test_without_its_safeguard_the_promise_breaks(
     mutation: Mutation, postgres: Postgres, store: Store, tmp_path: Path
 ) -> None:
-    source = _mutated_source(mutation, tmp_path)
-    report = await _run(mutation, source, tmp_path / "report.json", lend(postgres, store))
-    assert report["imported"] == [str(source)], "another copy of the module was tested"
+    sources = _mutant(mutation, tmp_path)
+    report = await _run(mutation, sources, tmp_path / "report.json", lend(postgres, store))
+    assert report["imported"] == [str(source) for source in sources], "another copy of the package was tested"
     assert report["outcomes"] == ["failed"], report
     assert report["errors"] == ["AssertionError"], report
 
 
-def _mutated_source(mutation: Mutation, folder: Path) -> Path:
-    """A copy of the package with the mutation in it; the mutated file."""
-    package, _, inside = mutation.file.partition("/src/")
+def _mutant(mutation: Mutation, folder: Path) -> list[Path]:
+    """A copy of the package without the safeguard; the files that differ."""
+    package, _, inside = mutation.package.partition("/src/")
     shutil.copytree(ROOT / package / "src", folder / "src", ignore=IGNORED)
-    source = folder / "src" / inside
+    return [_edit(folder / "src" / inside / edit.file, edit) for edit in mutation.edits]
+
+
+def _edit(source: Path, edit: Edit) -> Path:
     text = source.read_text()
-    assert text.count(mutation.original) == 1, "the safeguard's text is not there exactly once"
-    source.write_text(text.replace(mutation.original, mutation.mutated))
+    assert text.count(edit.original) == 1, f"not exactly once in {edit.file}: {edit.original}"
+    source.write_text(text.replace(edit.original, edit.mutated))
     return source
 
 
-async def _run(mutation: Mutation, source: Path, report: Path, servers: dict[str, str]) -> mutant.Report:
+async def _run(mutation: Mutation, sources: list[Path], report: Path, servers: dict[str, str]) -> mutant.Report:
     """Run the test on the mutated package, which stands before the installed one on the path."""
     path = os.pathsep.join([str(report.parent / "src"), str(TESTS)])
-    environment = os.environ | servers | mutant.environment(source, report) | {"PYTHONPATH": path}
+    environment = os.environ | servers | mutant.environment(sources, report) | {"PYTHONPATH": path}
     test = f"{TESTS / 'faults' / mutation.test.partition('::')[0]}::{mutation.test.partition('::')[2]}"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-p", mutant.__name__, "-p", "no:cacheprovider", test),

@@ -1,4 +1,4 @@
-"""A pytest plugin for runs on mutated source: says what became of the tests, and which file was really imported."""
+"""A pytest plugin for runs on mutated source: says what became of the tests, and which files were really imported."""
 
 import json
 import os
@@ -8,12 +8,12 @@ from typing import Any, TypedDict
 
 import pytest
 
-_SOURCE = "DRAFTSTORE_MUTANT_SOURCE"
+_SOURCES = "DRAFTSTORE_MUTANT_SOURCES"
 _REPORT = "DRAFTSTORE_MUTANT_REPORT"
 
 
 class Report(TypedDict):
-    """How tests ended and why, and the files of loaded modules with the name of the mutated file's."""
+    """How tests ended and why, and the files that the mutated modules were loaded from."""
 
     outcomes: list[str]
     errors: list[str]
@@ -23,9 +23,9 @@ class Report(TypedDict):
 _found = Report(outcomes=[], errors=[], imported=[])
 
 
-def environment(source: Path, report: Path) -> dict[str, str]:
-    """Which file is mutated, and where the report shall be."""
-    return {_SOURCE: str(source), _REPORT: str(report)}
+def environment(sources: list[Path], report: Path) -> dict[str, str]:
+    """Which files are mutated, and where the report shall be."""
+    return {_SOURCES: os.pathsep.join(map(str, sources)), _REPORT: str(report)}
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -39,9 +39,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 def pytest_sessionfinish() -> None:
     """Write the report."""
-    source = Path(os.environ[_SOURCE])
-    inside = source.parts[source.parts.index("src") + 1 :]
-    name = ".".join(inside).removesuffix(".py")
-    module = sys.modules.get(name)
-    _found["imported"] = [str(module.__file__)] if module is not None else []
+    sources = [Path(source) for source in os.environ[_SOURCES].split(os.pathsep)]
+    loaded = [sys.modules.get(_module(source)) for source in sources]
+    _found["imported"] = [str(module.__file__) for module in loaded if module is not None]
     Path(os.environ[_REPORT]).write_text(json.dumps(_found))
+
+
+def _module(source: Path) -> str:
+    inside = source.with_suffix("").parts
+    return ".".join(inside[inside.index("src") + 1 :])
