@@ -129,14 +129,13 @@ class PublishStore:
             return confirmations.record(await confirmations.get(connection, request))
 
     async def get(self, ref: wire.ConfirmationRef) -> wire.ConfirmationRecord:
-        """A confirmation as it is; one whose time is over was rolled back, whether or not anybody has looked yet."""
+        """A confirmation as it is. One whose time is over is rolled back by whoever looks first, and stays so."""
         async with self._database.connection() as connection:
             row = await confirmations.get(connection, ref)
-        record = confirmations.record(row)
-        if not row["lapsed"]:
-            return record
-        why = confirmations.HOLD_OVER if row["state"] == "prepared" else confirmations.ATTEMPT_DIED
-        return record.model_copy(update={"state": "rolled_back", "held_until": None, "problem": why})
+            if row["lapsed"]:
+                await confirmations.lapse(connection, ref)
+                row = await confirmations.get(connection, ref)
+        return confirmations.record(row)
 
 
 _HOLD_EXPIRED = "Its deadline has passed: nothing was published, and the drafts can be confirmed again."
