@@ -9,7 +9,7 @@ RACES = 400
 
 
 async def test_nothing_is_lost_doubled_leaked_stuck_or_half_done_while_everything_is_killed(data_dir: Path) -> None:
-    plan = Plan(races=RACES, seconds=75, seed=3, workers=32, pause=(1.0, 2.0))
+    plan = Plan(races=RACES, seconds=300, seed=3, workers=32, pause=(1.0, 2.0))
     report = await soak(plan, data_dir, print)
     assert not report.failed, f"{report.problems()}\n{report.markdown()}"
     ends = report.ledger.races

@@ -14,8 +14,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Literal
 
-from faults.soak.ledger import DraftFacts, Ledger
-from faults.soak.snapshot import DraftRow, ObjectRow, Snapshot
+from faults.soak.ledger import DraftFacts, Ledger, Put
+from faults.soak.snapshot import Content, DraftRow, ObjectRow, Snapshot
 
 Kind = Literal["lost", "doubled", "leaked", "stuck", "half"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "leaked", "stuck", "half")
@@ -67,20 +67,21 @@ def _last_replacements(ledger: Ledger, found: Snapshot) -> dict[str, float]:
 
 def _wrong_bytes(ledger: Ledger, found: Snapshot) -> Iterator[str]:
     for row in found.objects.values():
-        digest = found.contents.get(row.storage_key)
+        content = found.contents.get(row.storage_key)
         draft = ledger.drafts.get(row.draft_id)
-        if digest is None:
+        if content is None:
             yield f"the object {row.object_name} of draft {row.draft_id} has no bytes at {row.storage_key}"
         elif draft is None:
             yield f"the object {row.object_name} is of draft {row.draft_id}, which nobody made"
-        elif not any(_agrees(put.sha256, put.etag, digest, row) for put in draft.publishable()):
-            yield f"the object {row.object_name} of draft {row.draft_id} has bytes its client did not mean: {digest}"
+        elif not any(_agrees(put, content, row) for put in draft.publishable()):
+            yield f"the object {row.object_name} of draft {row.draft_id} has bytes that were not meant: {content}"
         elif not _as_promised(found.drafts[row.draft_id], row):
             yield f"the object {row.object_name} of draft {row.draft_id} is not what its receipt says"
 
 
-def _agrees(sent: str, acknowledged_etag: str | None, digest: str, row: ObjectRow) -> bool:
-    return sent == digest and acknowledged_etag in {None, row.etag}
+def _agrees(put: Put, content: Content, row: ObjectRow) -> bool:
+    """Whether these are the bytes there, of the size that was judged, with the ETag the store acknowledged."""
+    return put.sha256 == content.sha256 and put.etag in {None, row.etag} and content.size == row.size
 
 
 def _as_promised(draft: DraftRow, row: ObjectRow) -> bool:

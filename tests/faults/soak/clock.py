@@ -33,7 +33,7 @@ class Rows:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def __aenter__(self) -> Self:
-        self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=6, timeout=5, command_timeout=60)
+        self._pool = await asyncpg.create_pool(self._url, min_size=0, max_size=6, timeout=5, command_timeout=60)
         return self
 
     async def __aexit__(

@@ -33,7 +33,7 @@ async def confirm_and_expiry(load: Load, chance: random.Random) -> None:
         lambda: _once(load, draft),
         lambda: _from_two_places(load, draft),
         lambda: _after_hanging_up(load, draft, chance),
-        lambda: _bound_to_what_was_seen(load, draft),
+        lambda: _bound_to_what_was_seen(load, draft, upload, chance),
         lambda: _while_other_bytes_come(load, draft, upload, chance),
         lambda: _while_its_lease_lapses(load, draft, chance),
     ]
@@ -121,13 +121,13 @@ async def _after_hanging_up(load: Load, draft: DraftFacts, chance: random.Random
     await load.confirm(draft)
 
 
-async def _bound_to_what_was_seen(load: Load, draft: DraftFacts) -> None:
+async def _bound_to_what_was_seen(load: Load, draft: DraftFacts, upload: dict[str, str], chance: random.Random) -> None:
     draft.bound_to = draft.puts[-1].etag
-    await load.confirm(draft)
+    await _while_other_bytes_come(load, draft, upload, chance)
 
 
 async def _while_other_bytes_come(load: Load, draft: DraftFacts, upload: dict[str, str], chance: random.Random) -> None:
-    putting = load.uploader.put(draft, upload, new_content(chance), over=chance.uniform(0, 0.2))
+    putting = load.uploader.put(draft, upload, new_content(chance), over=chance.uniform(0, 2 * load.usual_confirm))
     await asyncio.gather(load.confirm(draft), putting)
 
 

@@ -53,8 +53,16 @@ class KeyRow:
 
 
 @dataclass(frozen=True)
+class Content:
+    """The bytes at a key."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """The settled system. `contents` are SHA-256 by key of the main bucket, for every key an object row names."""
+    """The settled system. `contents` are by key of the main bucket, for every key an object row names."""
 
     drafts: dict[str, DraftRow]
     objects: dict[str, ObjectRow]
@@ -62,7 +70,7 @@ class Snapshot:
     confirmed_twice: list[str]
     draft_bucket: list[str]
     main_bucket: list[str]
-    contents: dict[str, str]
+    contents: dict[str, Content]
 
 
 async def take(stack: SoakStack, rows: Rows) -> Snapshot:
@@ -78,7 +86,7 @@ async def take(stack: SoakStack, rows: Rows) -> Snapshot:
         confirmed_twice=[row["draft_id"] for row in await rows.run(_CONFIRMED_TWICE)],
         draft_bucket=await stack.store.keys(stack.draft_bucket),
         main_bucket=main_bucket,
-        contents=await _digests(stack, present),
+        contents=await _contents(stack, present),
     )
 
 
@@ -87,8 +95,8 @@ def _draft(row: dict[str, Any]) -> DraftRow:
     return DraftRow(row["id"], row["object_name"], row["state"], receipt, row["purge_due_at"] is not None)
 
 
-async def _digests(stack: SoakStack, keys: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+async def _contents(stack: SoakStack, keys: list[str]) -> dict[str, Content]:
+    found: dict[str, Content] = {}
     waiting = iter(keys)
     async with aiohttp.ClientSession(trust_env=False) as session:
 
@@ -96,7 +104,8 @@ async def _digests(stack: SoakStack, keys: list[str]) -> dict[str, str]:
             for key in waiting:
                 async with session.get(stack.store.url(stack.main_bucket, key)) as response:
                     response.raise_for_status()
-                    found[key] = hashlib.sha256(await response.read()).hexdigest()
+                    content = await response.read()
+                    found[key] = Content(hashlib.sha256(content).hexdigest(), len(content))
 
         await asyncio.gather(*(read() for _ in range(READERS)))
     return found
