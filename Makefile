@@ -41,6 +41,10 @@ test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAIN
 soak: $(VENV)/installed-for-tests ## the long run: kills, cuts and races until the counts are told (ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
+.PHONY: test-faults
+test-faults: $(VENV)/installed-for-tests ## run the fault tests
+	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed-for-tests ## lint, types and import rules
 	@$(BIN)/ruff check $(SOURCES)

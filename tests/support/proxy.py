@@ -7,7 +7,7 @@ address for the server's, signs for it, and the server, which checks the `Host` 
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,9 +24,13 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class Watch:
-    """How often clients sent some bytes, whatever their case and wherever the network cut them."""
+    """How often clients sent some bytes, whatever their case and wherever the network cut them.
+
+    `act` is called each time, just before they are passed on.
+    """
 
     needle: bytes
+    act: Callable[[], None] | None = None
     seen: int = 0
 
 
@@ -44,8 +48,9 @@ class Proxy:
         self._held = socket.socket()
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._requests, self._answers = asyncio.Event(), asyncio.Event()
+        self._requests.set()
+        self._answers.set()
         self._watches: list[Watch] = []
         self._delay = 0.0
         self._rate: float | None = None
@@ -80,11 +85,15 @@ class Proxy:
         """The address as an endpoint over plain HTTP."""
         return f"http://{self.address}"
 
-    def watch(self, needle: bytes) -> Watch:
+    def watch(self, needle: bytes, act: Callable[[], None] | None = None) -> Watch:
         """Count these bytes from now on, in what clients send, as it is passed on."""
-        watch = Watch(needle.lower())
+        watch = Watch(needle.lower(), act)
         self._watches.append(watch)
         return watch
+
+    def forget(self, watch: Watch) -> None:
+        """Count no longer."""
+        self._watches.remove(watch)
 
     def cut(self) -> None:
         """Reset every connection, and refuse new ones."""
@@ -100,7 +109,12 @@ class Proxy:
 
     def blackhole(self) -> None:
         """Take connections and bytes, and pass nothing on, either way."""
-        self._open.clear()
+        self._requests.clear()
+        self._answers.clear()
+
+    def lose_answers(self) -> None:
+        """Pass on what clients send, and nothing of what the server answers."""
+        self._answers.clear()
 
     def slow(self, *, delay: float = 0.0, bytes_per_second: float | None = None) -> None:
         """Hold every piece back for `delay` seconds, and pass at most so many bytes per second and direction."""
@@ -109,16 +123,17 @@ class Proxy:
     async def restore(self) -> None:
         """End every fault. Connections that were not reset go on, with the bytes that were held back."""
         self.slow()
-        self._open.set()
+        self._requests.set()
+        self._answers.set()
         if self._server is None:
             await self._listen()
 
-    async def pass_on(self, piece: bytes) -> None:
+    async def may_pass(self, piece: bytes, *, request: bool) -> None:
         """Return when a piece may go on."""
         pause = self._delay + (0.0 if self._rate is None else len(piece) / self._rate)
         if pause:
             await asyncio.sleep(pause)
-        await self._open.wait()
+        await (self._requests if request else self._answers).wait()
 
     @property
     def piece_size(self) -> int:
@@ -177,8 +192,8 @@ class _Link:
         self._writers.append(server)
         if self._was_reset:
             raise ConnectionResetError
-        up = self._pump(from_client, server, counted=True)
-        down = self._pump(from_server, client, counted=False)
+        up = self._pump(from_client, server, request=True)
+        down = self._pump(from_server, client, request=False)
         self._pumps = [asyncio.create_task(up), asyncio.create_task(down)]
 
     async def _close(self) -> None:
@@ -187,11 +202,11 @@ class _Link:
         for writer in self._writers:
             await writer.wait_closed()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counted: bool) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, request: bool) -> None:
         tail = b""
         while piece := await source.read(self._proxy.piece_size):
-            await self._proxy.pass_on(piece)
-            if counted:
+            await self._proxy.may_pass(piece, request=request)
+            if request:
                 tail = _count(self._proxy.watches, tail, piece)
             sink.write(piece)
             await sink.drain()
@@ -203,7 +218,10 @@ def _count(watches: Iterable[Watch], tail: bytes, piece: bytes) -> bytes:
     seen = tail + piece.lower()
     for watch in watches:
         kept = min(len(tail), len(watch.needle) - 1)
-        watch.seen += seen.count(watch.needle, len(tail) - kept)
+        found = seen.count(watch.needle, len(tail) - kept)
+        watch.seen += found
+        if found and watch.act is not None:
+            watch.act()
     longest = max((len(watch.needle) for watch in watches), default=1) - 1
     return seen[-longest:] if longest else b""
 

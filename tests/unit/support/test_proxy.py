@@ -100,3 +100,17 @@ async def test_sent_bytes_are_counted_whatever_their_case_and_wherever_they_are_
             writer.write(text[start : start + size])
             await reader.readexactly(min(size, len(text) - start))  # so that each piece travels alone
     assert (watch.seen, single.seen, other.seen) == (3, 2, 0)
+
+
+async def test_answers_can_be_lost_from_the_moment_something_was_sent(proxy: Proxy) -> None:
+    watch = proxy.watch(b"COMMIT", proxy.lose_answers)
+    async with connected(proxy) as (reader, writer):
+        writer.write(b"BEGIN")
+        assert await reader.readexactly(5) == b"BEGIN"
+        writer.write(b"commit")
+        waiting = asyncio.create_task(reader.readexactly(6))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.05)
+        assert watch.seen == 1
+        await proxy.restore()
+        assert await waiting == b"commit"
