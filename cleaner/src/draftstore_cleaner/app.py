@@ -18,5 +18,5 @@ async def create_cleaner(
     """A cleaner, usable while its transports are open."""
     async with identity, metadata, storage:
         tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
-        brakes = Brakes(settings.cleaner_max_items, settings.cleaner_max_clock_skew, settings.restore_grace)
+        brakes = Brakes(settings.cleaner_max_items, settings.cleaner_max_clock_skew)
         yield Cleaner(MetadataClient(metadata, tokens), StorageClient(storage, tokens), brakes)

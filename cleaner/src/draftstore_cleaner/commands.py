@@ -1,4 +1,4 @@
-"""The cleaner's commands: one run, a run every interval, or only a look."""
+"""The cleaner's commands: one run, a run every interval, a recovery, or only a look."""
 
 import asyncio
 import logging
@@ -21,6 +21,11 @@ async def once(cleaner: Cleaner) -> dict[str, object]:
     """Run until nothing is due; the counts of the run."""
     report = await cleaner.run()
     return {"message": report.line(), **asdict(report)}
+
+
+async def recover(cleaner: Cleaner) -> dict[str, object]:
+    """Give back what dead attempts hold, without touching bytes; the counts."""
+    return asdict(await cleaner.recover())
 
 
 async def loop(cleaner: Cleaner, interval: float) -> None:

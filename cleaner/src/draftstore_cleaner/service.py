@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts.base import BucketRole
-from draftstore_common.contracts.metadata import ClaimDue, DueBatch, DueItem, DuePlan, PurgedItem, ReportPurged
+from draftstore_common.contracts.metadata import (
+    ClaimDue,
+    DueBatch,
+    DueItem,
+    DuePlan,
+    PurgedItem,
+    ReportPurged,
+    TendDrafts,
+)
 from draftstore_common.contracts.storage import DeleteRequest, MultipartRef
 from draftstore_common.kit.errors import Problem, chain
 
@@ -35,7 +43,15 @@ class Brakes:
 
     max_items: int
     max_clock_skew: int
-    restore_grace: int = 0
+
+
+@dataclass(slots=True)
+class Tended:
+    """What was moved without touching bytes: drafts expired, given back by dead attempts, warned of."""
+
+    expired: int = 0
+    recovered: int = 0
+    warned: int = 0
 
 
 @dataclass(slots=True)
@@ -72,10 +88,24 @@ class Cleaner:
             raise ClockSkewError(text)
         return plan
 
+    async def recover(self) -> Tended:
+        """Give back what dead attempts hold, and let time pass for drafts; no bytes are touched."""
+        tended = Tended()
+        taken = 1
+        while taken:
+            answer = await self._metadata.tend(TendDrafts(limit=BATCH))
+            tended.expired += answer.expired
+            tended.recovered += answer.recovered
+            tended.warned += answer.warned
+            taken = answer.taken
+        return tended
+
     async def run(self) -> Report:
-        """Delete everything that is due, up to the ceiling."""
-        await self.plan()
-        report = Report()
+        """Say what is due, then delete it, up to the ceiling."""
+        plan = await self.plan()
+        log.info("due", extra={"plan": plan.model_dump(mode="json", exclude={"now"})})
+        tended = await self.recover()
+        report = Report(expired=tended.expired, recovered=tended.recovered)
         while True:
             limit = min(BATCH, self._brakes.max_items - report.objects - report.again)
             if limit <= 0:
@@ -88,16 +118,13 @@ class Cleaner:
 
     async def _batch(self, limit: int, report: Report) -> bool:
         """One batch; false when there was nothing left to take."""
-        request = ClaimDue(limit=limit, lease_ttl=LEASE_TTL, restore_grace=self._brakes.restore_grace)
-        batch = await self._metadata.claim_due(request)
-        report.expired += batch.expired
-        report.recovered += batch.recovered
+        batch = await self._metadata.claim_due(ClaimDue(limit=limit, lease_ttl=LEASE_TTL))
         gone = await self._purge(batch)
         if gone:
             purged = [PurgedItem(kind=item.kind, id=item.id, final=item.final) for item in gone]
             await self._metadata.report_purged(ReportPurged(items=purged))
         _count(report, batch, gone)
-        return batch.taken > 0
+        return len(batch.items) > 0
 
     async def _purge(self, batch: DueBatch) -> list[DueItem]:
         """Remove the bytes of a batch; the items whose bytes are certainly gone."""

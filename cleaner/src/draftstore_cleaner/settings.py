@@ -13,7 +13,6 @@ class CleanerSettings(CommandSettings):
     storage_url: str = "http://127.0.0.1:7881"
     service_key: SecretStr = Field(description="proves to identity that this is the cleaner")
 
-    restore_grace: int = Field(default=0, ge=0, description="how long an expired draft may still be restored")
     cleaner_interval: int = Field(default=300, ge=1, description="pause between the runs of `loop`")
     cleaner_max_items: int = Field(default=1_000_000, ge=1, description="a run stops after so many deletions")
     cleaner_max_clock_skew: int = Field(default=300, ge=1, description="stop when the store's clock differs more")

@@ -1,9 +1,10 @@
 """Problems that more than one service tells callers, in the same words.
 
-DraftNotFound     404  no such draft of this tenant
-ObjectNotFound    404  nothing of this name
-DraftExpired      410  its time was over
-DraftDiscarded    410  it was given up
+DraftNotFound         404  no such draft of this tenant
+ObjectNotFound        404  nothing of this name
+ConfirmationNotFound  404  no such confirmation of this tenant
+DraftExpired          410  its time was over
+DraftDiscarded        410  it was given up
 """
 
 from draftstore_common.kit.errors import Gone, NotFound
@@ -23,6 +24,14 @@ class ObjectNotFound(NotFound):
     code = "object_not_found"
     title = "Object not found"
     detail = "There is nothing of this name. Ask for an upload URL, upload it and confirm it first."
+
+
+class ConfirmationNotFound(NotFound):
+    """Absent, foreign, or of another key where the key is limited to some names."""
+
+    code = "confirmation_not_found"
+    title = "Confirmation not found"
+    detail = "There is no such confirmation. Check the id, or confirm the drafts again."
 
 
 class DraftExpired(Gone):

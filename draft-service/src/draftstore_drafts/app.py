@@ -18,11 +18,14 @@ from draftstore_drafts import routes
 from draftstore_drafts.attempt import Tools
 from draftstore_drafts.by_name import ByNameService
 from draftstore_drafts.confirm import Confirmer
+from draftstore_drafts.confirmations import ConfirmationService
 from draftstore_drafts.content import Content
 from draftstore_drafts.context import Context
+from draftstore_drafts.events import EventService
 from draftstore_drafts.objects import ObjectService
-from draftstore_drafts.service import DraftService
+from draftstore_drafts.service import DraftService, Lives
 from draftstore_drafts.settings import DraftSettings
+from draftstore_drafts.tending import tending
 
 
 def create_app(settings: DraftSettings, *, identity: Transport, metadata: Transport, storage: Transport) -> FastAPI:
@@ -39,7 +42,8 @@ def create_app(settings: DraftSettings, *, identity: Transport, metadata: Transp
             confirmer = Confirmer(tools, busy_wait=settings.confirm_wait)
             app.state.context = _context(settings, keys, clients[0], content, confirmer)
             app.state.ready_checks = {"identity": keys.ready, "metadata": alive(metadata), "storage": alive(storage)}
-            yield
+            async with tending(clients[0], settings.tend_interval):
+                yield
             await confirmer.drain(settings.shutdown_grace)
 
     return service_app("DraftStore draft-service", lifespan=lifespan, routers=[routes.router])
@@ -48,16 +52,13 @@ def create_app(settings: DraftSettings, *, identity: Transport, metadata: Transp
 def _context(
     settings: DraftSettings, keys: JwksCache, metadata: MetadataClient, content: Content, confirmer: Confirmer
 ) -> Context:
-    drafts = DraftService(
-        metadata,
-        content,
-        confirmer,
-        upload_ttl=settings.upload_ttl,
-        default_draft_ttl=settings.object_lifetime,
-    )
+    lives = Lives(settings.upload_ttl, settings.object_lifetime, settings.max_draft_lifetime)
+    drafts = DraftService(metadata, content, confirmer, lives)
     return Context(
         access=Access(TokenVerifier(keys), Audience.DRAFTS),
         drafts=drafts,
+        confirmations=ConfirmationService(metadata, drafts, confirmer, content),
+        events=EventService(metadata),
         by_name=ByNameService(drafts, metadata, content),
         objects=ObjectService(metadata, url_grace=settings.download_ttl),
     )

@@ -1,12 +1,13 @@
-"""One confirm attempt: judge, reserve a key, copy, publish, purge.
+"""One confirm attempt on one or several drafts: judge, reserve keys, copy, publish or prepare, purge.
 
 What happens if it dies here:
-  after the claim  the lease lapses; any instance gives the draft back
-  after reserve    the key is on record for exactly these bytes; the next attempt of the same bytes uses it,
-                   any other makes it garbage
-  after copy       the same: nobody can see the key until a row names it
-  after publish    the receipt is fixed; draft bytes are removed at the write horizon, and every repeat
-                   answers the same receipt
+  after the claim  the leases lapse; any instance gives the drafts back
+  after reserve    the keys are on record for exactly these bytes; the next attempt of the same bytes uses them,
+                   any other makes them garbage
+  after copy       the same: nobody can see a key until a row names it
+  after publish    the receipts are fixed; draft bytes are removed at the write horizon, and every repeat
+                   answers the same receipts
+  after prepare    the hold ends by a commit, a rollback or its deadline
 """
 
 import asyncio
@@ -18,15 +19,16 @@ from typing import Any
 
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.clients.storage import StorageClient
-from draftstore_common.contracts import metadata as wire
-from draftstore_common.contracts.drafts import ConfirmOptions, Receipt
+from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, DigestRequest, ObjectRef, StoredObject
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
 from draftstore_drafts.content import Content
-from draftstore_drafts.domain import judge, published_headers, published_type
+from draftstore_drafts.domain import judge, published_headers, published_type, same_names
 from draftstore_drafts.errors import DraftChanged, DraftNotUploaded
+from draftstore_drafts.refusals import Refused, for_each, named
+from draftstore_drafts.work import Outcome, Work
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ BYTES_PER_SECOND = 5 * 1024**2
 """The slowest copy or read that is still waited for; the lease is renewed meanwhile."""
 
 GIVE_BACK_TIMEOUT = 3.0
-"""Seconds for giving a claim back: if that fails, its lease lapses."""
+"""Seconds for giving claims back: if that fails, their leases lapse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,82 +53,126 @@ class Tools:
     url_grace: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A draft and the bytes it was judged by."""
+
+    draft: DraftRecord
+    stored: StoredObject
+
+
 class Attempt:
-    """One claim carried through. Every way out but publishing gives the claim back."""
+    """Claims carried through together. Every way out but publishing and preparing gives all of them back."""
 
-    def __init__(self, tools: Tools, draft: DraftRecord, options: ConfirmOptions, actor: str) -> None:
+    def __init__(self, tools: Tools, work: Work, claim: wire.ClaimAnswer) -> None:
         self._tools = tools
-        self._draft = draft
-        self._options = options
-        self._actor = actor
-        self._stored: StoredObject | None = None
+        self._work = work
+        self._drafts = claim.claimed
+        self._refused = claim.refused
+        self._confirmation = claim.confirmation
+        self._seen: dict[Any, StoredObject] = {}
 
-    async def run(self) -> Receipt:
-        """The receipt, once the object is visible and the draft's bytes are gone."""
+    async def run(self) -> Outcome:
+        """The outcome, once objects are visible (and the drafts' bytes gone), or their names are held."""
         try:
             async with self._renewed_lease():
-                receipt = await self._publish()
+                outcome = await self._carry_through()
         except BaseException as error:
             await self._give_back(error)
             raise
-        log.info("confirmed", extra={"draft_id": self._draft.id, "location": receipt.final_location})
-        await self._tools.content.remove(self._draft)
-        return receipt
+        log.info(
+            "confirmed" if self._work.mode == "commit" else "prepared",
+            extra={"draft_ids": [str(draft.id) for draft in self._drafts[:10]], "drafts": len(self._drafts)},
+        )
+        if self._work.mode == "commit":
+            await self._tools.content.remove(*(draft.storage_key for draft in self._drafts))
+        return outcome
 
-    async def _publish(self) -> Receipt:
+    async def _carry_through(self) -> Outcome:
         set_timeout(STEP_TIMEOUT)
-        stored = self._stored = await self._look()
-        judge(self._draft, stored, self._options.etag)
-        key = await self._reserve(stored)
-        copied = await self._copy(stored, key)
-        return await self._commit(stored, copied, key)
+        judged = await self._judge()
+        keys = await self._reserve(judged)
+        copied = await for_each(judged, lambda one: self._copy(one, keys[one.draft.id]), _id)
+        if self._work.mode == "prepare":
+            return await self._prepare(copied)
+        return await self._publish(copied)
 
-    async def _look(self) -> StoredObject:
+    async def _judge(self) -> list[_Judged]:
+        """The bytes of every draft, if all of them are what they must be; else all who are not are named."""
+        refused = [*self._refused, *named(same_names(self._drafts))]
+        judged: list[_Judged] = []
+        try:
+            judged = await for_each(self._drafts, self._judge_one, lambda draft: draft.id)
+        except Refused as more:
+            refused += more.refusals
+        if refused:
+            raise Refused(refused)
+        return judged
+
+    async def _judge_one(self, draft: DraftRecord) -> _Judged:
+        stored = self._seen[draft.id] = await self._look(draft)
+        judge(draft, stored, self._work.previewed.get(draft.id))
+        return _Judged(draft, stored)
+
+    async def _look(self, draft: DraftRecord) -> StoredObject:
         """What the store says of the bytes. Where a SHA-256 was declared and the store kept none, they are read."""
-        stored = await self._tools.content.of(self._draft)
+        stored = await self._tools.content.of(draft)
         if stored is None:
             raise DraftNotUploaded
-        if self._draft.declared_checksum_sha256 is None or stored.checksum_sha256 is not None:
+        if draft.declared_checksum_sha256 is None or stored.checksum_sha256 is not None:
             return stored
-        request = DigestRequest(object=self._source, if_match=stored.etag)
+        request = DigestRequest(object=_source(draft), if_match=stored.etag)
         with _for_all_bytes(stored):
             digest = await self._tools.storage.digest(request)
         return stored.model_copy(update={"checksum_sha256": digest.checksum_sha256})
 
-    async def _reserve(self, stored: StoredObject) -> str:
-        request = wire.ReserveKey(
-            **self._claim(), etag=stored.etag, size=stored.size, on_conflict=self._options.on_conflict
-        )
-        return (await self._tools.metadata.reserve_key(request)).storage_key
+    async def _reserve(self, judged: list[_Judged]) -> dict[Any, str]:
+        wanted = [
+            wire.WantedKey(draft_id=one.draft.id, fence=one.draft.fence, etag=one.stored.etag, size=one.stored.size)
+            for one in judged
+        ]
+        request = wire.ReserveKeys(**self._ref, wanted=wanted, on_conflict=self._work.on_conflict)
+        answer = await self._tools.metadata.reserve_keys(request)
+        if answer.refused:
+            raise Refused(answer.refused)
+        return dict(answer.keys)
 
-    async def _copy(self, stored: StoredObject, key: str) -> CopyAnswer:
+    async def _copy(self, one: _Judged, key: str) -> wire.Copied:
         request = CopyRequest(
-            source=self._source,
+            source=_source(one.draft),
             target=ObjectRef(role="main", key=key),
-            if_match=stored.etag,
-            size=stored.size,
-            headers=published_headers(self._draft),
+            if_match=one.stored.etag,
+            size=one.stored.size,
+            headers=published_headers(one.draft),
         )
-        with _for_all_bytes(stored):
-            return await self._tools.storage.copy(request)
+        with _for_all_bytes(one.stored):
+            copy = await self._tools.storage.copy(request)
+        return _copied(one, key, copy)
 
-    async def _commit(self, stored: StoredObject, copied: CopyAnswer, key: str) -> Receipt:
+    async def _publish(self, copied: list[wire.Copied]) -> Outcome:
+        answer = await self._tools.metadata.publish(wire.Publication(**await self._publication(copied)))
+        if answer.refused:
+            raise Refused(answer.refused)
+        return Outcome(receipts=tuple(answer.receipts))
+
+    async def _prepare(self, copied: list[wire.Copied]) -> Outcome:
+        request = wire.Prepare(**await self._publication(copied), hold_ttl=self._work.hold_ttl)
+        answer = await self._tools.metadata.prepare(request)
+        if answer.refused:
+            raise Refused(answer.refused)
+        return Outcome(confirmation=answer.confirmation)
+
+    async def _publication(self, copied: list[wire.Copied]) -> dict[str, Any]:
         store = await self._tools.content.store()
-        return await self._tools.metadata.publish(
-            wire.Publish(
-                **self._claim(),
-                actor=self._actor,
-                storage_key=key,
-                main_bucket=store.main_bucket,
-                store_id=store.store_id,
-                on_conflict=self._options.on_conflict,
-                size=stored.size,
-                etag=copied.etag,
-                content_type=published_type(self._draft),
-                checksum_sha256=stored.checksum_sha256,
-                url_grace=self._tools.url_grace,
-            )
-        )
+        return {
+            **self._ref,
+            "actor": self._work.actor,
+            "copied": copied,
+            "on_conflict": self._work.on_conflict,
+            "main_bucket": store.main_bucket,
+            "store_id": store.store_id,
+            "url_grace": self._tools.url_grace,
+        }
 
     @asynccontextmanager
     async def _renewed_lease(self) -> AsyncIterator[None]:
@@ -137,37 +183,72 @@ class Attempt:
             renewal.cancel()
 
     async def _keep_renewing(self) -> None:
-        request = wire.RenewClaim(**self._claim(), lease_ttl=self._tools.lease_ttl)
+        claims = [wire.Claim(draft_id=draft.id, fence=draft.fence) for draft in self._drafts]
+        request = wire.RenewClaims(**self._ref, claims=claims, lease_ttl=self._tools.lease_ttl)
         while True:
             await asyncio.sleep(self._tools.lease_ttl / 3)
             set_timeout(STEP_TIMEOUT)
             try:
-                await self._tools.metadata.renew_claim(request)
+                await self._tools.metadata.renew(request)
             except Exception as error:  # a lost lease is found by publish; whatever else it was may be over next time
-                log.warning("lease not renewed", extra={"draft_id": self._draft.id, "causes": chain(error)})
+                log.warning("lease not renewed", extra={"causes": chain(error)})
 
     async def _give_back(self, error: BaseException) -> None:
-        reason = error.code if isinstance(error, Problem) else type(error).__name__
-        log.warning("not confirmed", extra={"draft_id": self._draft.id, "reason": reason})
-        stored = self._stored
-        request = wire.ReleaseClaim(
-            **self._claim(),
-            actor=self._actor,
+        reason = error.reason if isinstance(error, Refused) else getattr(error, "code", type(error).__name__)
+        log.warning("not confirmed", extra={"drafts": len(self._drafts), "reason": reason})
+        request = wire.ReleaseClaims(
+            **self._ref,
+            actor=self._work.actor,
+            claims=[self._seen_claim(draft) for draft in self._drafts],
             reason=reason,
             outage=not isinstance(error, Problem) or error.http_status >= 500,
+            problem=self._problem(error),
+        )
+        set_timeout(GIVE_BACK_TIMEOUT)
+        with suppress(Problem):  # else the leases lapse and the drafts are recovered
+            await self._tools.metadata.release(request)
+
+    def _problem(self, error: BaseException) -> dict[str, Any]:
+        """What the confirmation says of its end."""
+        if isinstance(error, Refused):
+            document = error.bundle(self._work.draft_ids).document("-")
+            return document.model_dump(exclude={"request_id"}, exclude_none=True)
+        code = error.code if isinstance(error, Problem) else "interrupted"
+        return {"code": code, "detail": "The confirm was interrupted and rolled back. Send it again."}
+
+    def _seen_claim(self, draft: DraftRecord) -> wire.SeenClaim:
+        stored = self._seen.get(draft.id)
+        return wire.SeenClaim(
+            draft_id=draft.id,
+            fence=draft.fence,
             size=None if stored is None else stored.size,
             etag=None if stored is None else stored.etag,
         )
-        set_timeout(GIVE_BACK_TIMEOUT)
-        with suppress(Problem):  # else the lease lapses and the draft is recovered
-            await self._tools.metadata.release_claim(request)
 
     @property
-    def _source(self) -> ObjectRef:
-        return ObjectRef(role="draft", key=self._draft.storage_key)
+    def _ref(self) -> dict[str, Any]:
+        confirmation = self._confirmation
+        return {"tenant_id": self._work.tenant_id, "confirmation_id": None if confirmation is None else confirmation.id}
 
-    def _claim(self) -> dict[str, Any]:
-        return {"tenant_id": self._draft.tenant_id, "draft_id": self._draft.id, "fence": self._draft.fence}
+
+def _source(draft: DraftRecord) -> ObjectRef:
+    return ObjectRef(role="draft", key=draft.storage_key)
+
+
+def _id(one: _Judged) -> Any:
+    return one.draft.id
+
+
+def _copied(one: _Judged, key: str, copy: CopyAnswer) -> wire.Copied:
+    return wire.Copied(
+        draft_id=one.draft.id,
+        fence=one.draft.fence,
+        storage_key=key,
+        size=one.stored.size,
+        etag=copy.etag,
+        content_type=published_type(one.draft),
+        checksum_sha256=one.stored.checksum_sha256,
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from draftstore_common.contracts.drafts import (
     ByNameRequest,
     ByNameUpload,
     ByNameUploadUrl,
+    Confirmation,
     ConfirmOptions,
     ConfirmPending,
     DownloadUrl,
@@ -20,11 +21,12 @@ from draftstore_common.contracts.drafts import (
     UploadIntent,
 )
 from draftstore_common.contracts.identity import Principal, Scope
-from draftstore_common.contracts.metadata import DraftRecord
+from draftstore_common.contracts.metadata import DraftRecord, IdempotencyKey
+from draftstore_common.contracts.storage import SignedRequest
 from draftstore_common.problems import DraftNotFound, ObjectNotFound
 from draftstore_drafts.content import Content
 from draftstore_drafts.domain import check_name, check_same_bytes, receipt_of
-from draftstore_drafts.errors import AlreadyDeclared, DraftIdRequired, DraftNotUploaded
+from draftstore_drafts.errors import AlreadyDeclared, DraftIdRequired, DraftNotUploaded, UploadUrlExpired
 from draftstore_drafts.service import DraftService, actor
 
 LOOK_AT_ONCE = 8
@@ -42,16 +44,21 @@ class ByNameService:
         self._metadata = metadata
         self._content = content
 
-    async def upload_url(self, principal: Principal, body: ByNameUpload) -> ByNameUploadUrl:
+    async def upload_url(
+        self, principal: Principal, body: ByNameUpload, key: IdempotencyKey | None = None
+    ) -> ByNameUploadUrl:
         """Where to PUT the bytes: a new draft, or a fresh URL for the one given."""
+        signed: SignedRequest | None
         if body.draft_id is None:
             intent = UploadIntent.model_validate(body.model_dump(exclude={"draft_id"}))
-            draft, signed = await self._drafts.begin(principal, intent)
+            draft, signed = await self._drafts.begin(principal, intent, key=key)
         else:
             if body.model_fields_set - {"object_name", "draft_id"}:
                 raise AlreadyDeclared
             await self._named(principal, body.draft_id, body.object_name)
             draft, signed = await self._drafts.resign(principal, body.draft_id)
+        if signed is None:
+            raise UploadUrlExpired
         return ByNameUploadUrl(
             upload_url=signed.url,
             headers=signed.headers,
@@ -82,12 +89,19 @@ class ByNameService:
         options = ConfirmOptions(on_conflict=body.on_conflict, etag=body.etag, subject=body.subject)
         if body.draft_id is not None:
             await self._named(principal, body.draft_id, body.object_name)
-            return await self._drafts.confirm(principal, body.draft_id, options)
+            return await self._published(principal, body.draft_id, options)
         found = await self._look(principal, body)
         draft = await self._uploaded(principal, found)
         if draft is not None:
-            return await self._drafts.confirm(principal, draft.id, options)
+            return await self._published(principal, draft.id, options)
         return _receipt(found, body.etag)
+
+    async def _published(
+        self, principal: Principal, draft_id: UUID, options: ConfirmOptions
+    ) -> Receipt | ConfirmPending:
+        answer = await self._drafts.confirm(principal, draft_id, options)
+        assert not isinstance(answer, Confirmation)  # noqa: S101  only `mode: prepare` answers one
+        return answer
 
     async def _look(self, principal: Principal, body: ByNameRequest) -> wire.NameRecord:
         check_name(principal, MAIN, body.object_name)

@@ -1,22 +1,37 @@
 """Confirm as callers see it: one attempt for all who ask for the same, and a wait that ends in time."""
 
 import asyncio
-from uuid import UUID
+from dataclasses import dataclass
 
-from draftstore_common.contracts import metadata as wire
-from draftstore_common.contracts.drafts import ConfirmOptions, ConfirmPending, Receipt
-from draftstore_common.contracts.metadata import ConfirmClaim
+from draftstore_common.contracts import confirm as wire
+from draftstore_common.contracts.confirm import ConfirmationRecord
+from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.kit.context import remaining, set_timeout
 from draftstore_drafts.attempt import STEP_TIMEOUT, Attempt, Tools
 from draftstore_drafts.domain import check_same_bytes
+from draftstore_drafts.errors import DraftChanged
+from draftstore_drafts.refusals import Refused, refusal
+from draftstore_drafts.work import Outcome, Work
 
 ANSWER_MARGIN = 2.0
 """Seconds kept back from the caller's deadline, so that an answer still reaches it."""
 
 POLL_SECONDS = 0.25
 
-_Outcome = Receipt | ConfirmPending
-_Key = tuple[UUID, UUID, ConfirmOptions]
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The work is not done yet; here, or in another process. With a confirmation, callers can ask for its state."""
+
+    confirmation: ConfirmationRecord | None
+
+
+@dataclass(slots=True)
+class _Run:
+    """Work under way, and its confirmation once that is on record."""
+
+    task: asyncio.Task[Outcome | Pending] | None = None
+    confirmation: ConfirmationRecord | None = None
 
 
 class Confirmer:
@@ -30,57 +45,92 @@ class Confirmer:
     def __init__(self, tools: Tools, *, busy_wait: float) -> None:
         self._tools = tools
         self._busy_wait = busy_wait
-        self._tasks: dict[_Key, asyncio.Task[_Outcome]] = {}
+        self._runs: dict[Work, _Run] = {}
 
-    async def confirm(self, ref: wire.DraftRef, options: ConfirmOptions, actor: str) -> _Outcome:
-        """The receipt; or word that an attempt is still at work, after the caller waited its time."""
-        task = self._shared_task(ref, options, actor)
-        done, _ = await asyncio.wait([task], timeout=max(0.0, remaining() - ANSWER_MARGIN))
-        return task.result() if done else ConfirmPending(draft_id=ref.draft_id)
+    async def confirm(self, work: Work) -> Outcome | Pending:
+        """What came of the work; or word that it is still going on, after the caller waited its time.
+
+        Raises `Refused` with every draft that cannot be confirmed: then none was.
+        """
+        run = self._shared_run(work)
+        assert run.task is not None  # noqa: S101  set by `_shared_run`
+        done, _ = await asyncio.wait([run.task], timeout=max(0.0, remaining() - ANSWER_MARGIN))
+        return run.task.result() if done else Pending(run.confirmation)
 
     async def drain(self, seconds: float) -> None:
         """Let the work under way end, for so long; then cancel it, which gives its claims back."""
-        tasks = list(self._tasks.values())
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _shared_task(self, ref: wire.DraftRef, options: ConfirmOptions, actor: str) -> asyncio.Task[_Outcome]:
-        key = (ref.tenant_id, ref.draft_id, options)
-        if key not in self._tasks:
-            task = asyncio.create_task(self._settle(ref, options, actor), name=f"confirm {ref.draft_id}")
-            task.add_done_callback(lambda done: self._finished(key, done))
-            self._tasks[key] = task
-        return self._tasks[key]
+    def _shared_run(self, work: Work) -> _Run:
+        if work not in self._runs:
+            run = self._runs[work] = _Run()
+            run.task = asyncio.create_task(self._settle(work, run), name=f"confirm {work.draft_ids[0]}")
+            run.task.add_done_callback(lambda done: self._finished(work, done))
+        return self._runs[work]
 
-    def _finished(self, key: _Key, task: asyncio.Task[_Outcome]) -> None:
-        del self._tasks[key]
+    def _finished(self, work: Work, task: asyncio.Task[Outcome | Pending]) -> None:
+        del self._runs[work]
         if not task.cancelled():
             task.exception()  # looked at, even if everybody who waited has left
 
-    async def _settle(self, ref: wire.DraftRef, options: ConfirmOptions, actor: str) -> _Outcome:
+    async def _settle(self, work: Work, run: _Run) -> Outcome | Pending:
         clock = asyncio.get_running_loop()
         deadline = clock.time() + self._busy_wait
         while True:
-            claim = await self._claim(ref, options, actor)
-            if claim.outcome == "claimed":
-                return await Attempt(self._tools, claim.draft, options, actor).run()
-            if claim.receipt is not None:
-                check_same_bytes(options.etag, claim.draft.etag, claim.receipt.etag)
-                return claim.receipt
+            claim = await self._claim(work)
+            if claim.outcome != "busy":
+                run.confirmation = claim.confirmation
+                return await self._go_on(work, claim)
             if clock.time() >= deadline:
-                return ConfirmPending(draft_id=ref.draft_id)
+                return Pending(None)
             await asyncio.sleep(POLL_SECONDS)  # the attempt runs elsewhere: its row is all we can look at
 
-    async def _claim(self, ref: wire.DraftRef, options: ConfirmOptions, actor: str) -> ConfirmClaim:
+    async def _go_on(self, work: Work, claim: wire.ClaimAnswer) -> Outcome:
+        if claim.outcome == "known":
+            return Outcome(confirmation=claim.confirmation)
+        refused = [*claim.refused, *_other_bytes(work, claim.confirmed)]
+        if not claim.claimed:
+            if refused:
+                raise Refused(refused)
+            return _repeated(claim)
+        outcome = await Attempt(self._tools, work, claim.model_copy(update={"refused": refused})).run()
+        if work.mode == "prepare" or claim.confirmation is None:
+            return outcome
+        ref = wire.ConfirmationRef(tenant_id=work.tenant_id, confirmation_id=claim.confirmation.id)
         set_timeout(STEP_TIMEOUT)
-        request = wire.ClaimConfirm(
-            tenant_id=ref.tenant_id,
-            draft_id=ref.draft_id,
-            actor=actor,
-            subject=options.subject,
-            lease_ttl=self._tools.lease_ttl,
+        return Outcome(confirmation=await self._tools.metadata.get_confirmation(ref))
+
+    async def _claim(self, work: Work) -> wire.ClaimAnswer:
+        set_timeout(STEP_TIMEOUT)
+        return await self._tools.metadata.claim(
+            wire.ClaimDrafts(
+                tenant_id=work.tenant_id,
+                draft_ids=list(work.draft_ids),
+                actor=work.actor,
+                subject=work.subject,
+                lease_ttl=self._tools.lease_ttl,
+                confirmation=work.new_confirmation(),
+            )
         )
-        return await self._tools.metadata.claim_confirm(request)
+
+
+def _other_bytes(work: Work, confirmed: list[DraftRecord]) -> list[wire.Refusal]:
+    """Drafts that were confirmed with other bytes than the caller previewed."""
+    refused = []
+    for draft in confirmed:
+        try:
+            published = None if draft.receipt is None else draft.receipt.etag
+            check_same_bytes(work.previewed.get(draft.id), draft.etag, published)
+        except DraftChanged as problem:
+            refused.append(refusal(draft.id, problem))
+    return refused
+
+
+def _repeated(claim: wire.ClaimAnswer) -> Outcome:
+    receipts = tuple(draft.receipt for draft in claim.confirmed if draft.receipt is not None)
+    return Outcome(receipts=receipts, confirmation=claim.confirmation)

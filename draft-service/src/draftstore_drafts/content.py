@@ -55,13 +55,15 @@ class Content:
         )
         return await self._metadata.record_uploaded(note)
 
-    async def remove(self, draft: DraftRecord) -> None:
-        """Remove a draft's bytes now. If that fails they go with the cleaning: the row has it on record."""
+    async def remove(self, *keys: str) -> None:
+        """Remove drafts' bytes now. If that fails they go with the cleaning: the rows have it on record."""
+        if not keys:
+            return
         set_timeout(min(REMOVE_TIMEOUT, remaining()))
         try:
-            await self._storage.delete(DeleteRequest(role="draft", keys=[draft.storage_key]))
+            await self._storage.delete(DeleteRequest(role="draft", keys=list(keys)))
         except Exception as error:  # what was asked for is done: this must not make it look undone
-            log.warning("draft bytes left for the cleaner", extra={"draft_id": draft.id, "causes": chain(error)})
+            log.warning("draft bytes left for the cleaner", extra={"keys": len(keys), "causes": chain(error)})
 
     async def store(self) -> StoreInfo:
         """The store's name and buckets; asked once."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from draftstore_common.access import Access
 from draftstore_drafts.by_name import ByNameService
+from draftstore_drafts.confirmations import ConfirmationService
+from draftstore_drafts.events import EventService
 from draftstore_drafts.objects import ObjectService
 from draftstore_drafts.service import DraftService
 
@@ -14,5 +16,7 @@ class Context:
 
     access: Access
     drafts: DraftService
+    confirmations: ConfirmationService
+    events: EventService
     by_name: ByNameService
     objects: ObjectService

@@ -1,16 +1,26 @@
 """Judgement of drafts: what bytes must be, what they are published as, which names a caller may touch. Pure."""
 
+from collections.abc import Iterable
 from mimetypes import MimeTypes
 from pathlib import PurePosixPath
 from urllib.parse import quote
+from uuid import UUID
 
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID, MAIN
-from draftstore_common.contracts.drafts import Draft, DraftState, Object, Receipt, Upload
+from draftstore_common.contracts.confirm import ConfirmationRecord
+from draftstore_common.contracts.drafts import Confirmation, Draft, DraftState, Object, Receipt, Upload
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
 from draftstore_common.contracts.storage import ObjectHeaders, SignedRequest, StoredObject
+from draftstore_common.kit.errors import Problem
 from draftstore_common.problems import DraftDiscarded, DraftExpired
-from draftstore_drafts.errors import DraftChanged, NotAsDeclared, ObjectNameNotAllowed, ObjectNameReserved
+from draftstore_drafts.errors import (
+    DraftChanged,
+    NameRepeated,
+    NotAsDeclared,
+    ObjectNameNotAllowed,
+    ObjectNameReserved,
+)
 
 OCTET_STREAM = "application/octet-stream"
 RESERVED_PREFIX = "tenants/"
@@ -60,6 +70,14 @@ def judge(draft: DraftRecord, stored: StoredObject, previewed_etag: str | None) 
     _judge_size(draft, stored)
     _judge_type(draft, stored)
     _judge_checksum(draft, stored)
+
+
+def same_names(drafts: Iterable[DraftRecord]) -> list[tuple[UUID, Problem]]:
+    """Drafts of one bundle that want the same name: whichever came last would win."""
+    by_name: dict[tuple[str, str], list[UUID]] = {}
+    for draft in drafts:
+        by_name.setdefault((draft.bucket, draft.object_name), []).append(draft.id)
+    return [(draft_id, NameRepeated()) for ids in by_name.values() if len(ids) > 1 for draft_id in ids]
 
 
 def _judge_size(draft: DraftRecord, stored: StoredObject) -> None:
@@ -142,6 +160,22 @@ def public_draft(draft: DraftRecord, upload: SignedRequest | None = None) -> Dra
 def public_upload(signed: SignedRequest) -> Upload:
     """A signed PUT as clients see it."""
     return Upload(type="put", method="PUT", url=signed.url, headers=signed.headers, expires_at=signed.expires_at)
+
+
+def public_confirmation(record: ConfirmationRecord) -> Confirmation:
+    """The public shape of a confirmation. The token of a prepared one, by which it is committed, is its id."""
+    prepared = record.state == "prepared"
+    return Confirmation(
+        id=record.id,
+        state=record.state,
+        mode=record.mode,
+        draft_ids=record.draft_ids,
+        receipts=record.receipts,
+        token=str(record.id) if prepared else None,
+        prepared_until=record.held_until,
+        problem=record.problem,
+        created_at=record.created_at,
+    )
 
 
 def public_object(found: ObjectRecord) -> Object:

@@ -4,6 +4,10 @@ ObjectNameNotAllowed   403  the key is limited to other names
 BucketNotFound         404  no such public bucket
 DraftNotUploaded       409  a draft lives, but no bytes have come
 DraftChanged           409  the bytes are not those that were previewed or judged
+ConfirmationRefused    409  a bundle with drafts that cannot be confirmed: `errors` names all of them
+DraftsBusy             409  another confirm holds a draft of the bundle
+NameRepeated           409  two drafts of one bundle have the same name
+UploadUrlExpired       409  a replay cannot hand its URL out again
 NotAsDeclared          422  the bytes are not what was declared: size, type or checksum
 DraftIdRequired        409  too many drafts of one name to tell which is meant
 AlreadyDeclared        422  a draft's declarations do not change after it was made
@@ -42,6 +46,39 @@ class DraftChanged(Conflict):
     code = "draft_changed"
     title = "The bytes have changed"
     detail = "The bytes of this draft are not those you previewed. Look at them again, then confirm with their ETag."
+
+
+class ConfirmationRefused(Conflict):
+    """All or none: here, none."""
+
+    code = "confirmation_refused"
+    title = "Not all drafts can be confirmed"
+    detail = "Nothing was confirmed. Mend or leave out the drafts named in errors, then send the request again."
+
+
+class DraftsBusy(Conflict):
+    """A live attempt elsewhere."""
+
+    code = "drafts_busy"
+    title = "Another confirm is at work"
+    detail = "Another confirm holds at least one of these drafts. Send the same request again shortly."
+    retry_after = 2
+
+
+class NameRepeated(Conflict):
+    """A bundle publishes each name once."""
+
+    code = "name_repeated"
+    title = "The name is there twice"
+    detail = "Another draft of this bundle has the same name. Leave one of them out."
+
+
+class UploadUrlExpired(Conflict):
+    """Replaying a request lengthens nothing."""
+
+    code = "upload_url_expired"
+    title = "The upload URL has expired"
+    detail = "This request was answered before, and its URL has expired. Ask for a fresh one with the draft_id."
 
 
 class NotAsDeclared(InvalidRequest):

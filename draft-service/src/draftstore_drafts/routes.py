@@ -14,6 +14,8 @@ from draftstore_common.contracts.drafts import (
     ByNameRequest,
     ByNameUpload,
     ByNameUploadUrl,
+    Confirmation,
+    ConfirmationCreate,
     ConfirmOptions,
     ConfirmPending,
     DownloadUrl,
@@ -21,6 +23,8 @@ from draftstore_common.contracts.drafts import (
     DraftCreate,
     DraftPage,
     DraftState,
+    EventPage,
+    Lifetime,
     Object,
     ObjectPage,
     Receipt,
@@ -28,6 +32,7 @@ from draftstore_common.contracts.drafts import (
 from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.names import NamePrefix, ObjectName
 from draftstore_drafts.context import Context
+from draftstore_drafts.idempotency import IdempotencyHeader, idempotency_key
 from draftstore_drafts.service import DraftListing
 
 router = APIRouter(prefix="/api/v1")
@@ -53,11 +58,18 @@ PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": ConfirmPending, "description": "another confirm of this draft is still at work"}
 }
 
+WORKING: dict[int | str, dict[str, Any]] = {
+    202: {"model": Confirmation, "description": "still at work: ask for the confirmation by its id (Location)"}
+}
+
 
 @router.post("/upload-url", tags=["by name"])
-async def upload_url_by_name(body: ByNameUpload, principal: MayWrite, ctx: Ctx) -> ByNameUploadUrl:
+async def upload_url_by_name(
+    body: ByNameUpload, principal: MayWrite, ctx: Ctx, idempotency: IdempotencyHeader = None
+) -> ByNameUploadUrl:
     """Where to PUT a file: makes a draft of this name."""
-    return await ctx.by_name.upload_url(principal, body)
+    key = idempotency_key(idempotency, principal, "upload-url", body)
+    return await ctx.by_name.upload_url(principal, body, key)
 
 
 @router.post("/download-url", tags=["by name"])
@@ -75,9 +87,12 @@ async def confirm_by_name(
 
 
 @router.post("/drafts", tags=["drafts"], status_code=201)
-async def create_draft(body: DraftCreate, principal: MayWrite, ctx: Ctx) -> Draft:
+async def create_draft(
+    body: DraftCreate, principal: MayWrite, ctx: Ctx, idempotency: IdempotencyHeader = None
+) -> Draft:
     """A new draft with its upload URL."""
-    return await ctx.drafts.create(principal, body, body.bucket)
+    key = idempotency_key(idempotency, principal, "drafts", body)
+    return await ctx.drafts.create(principal, body, body.bucket, key)
 
 
 @router.get("/drafts", tags=["drafts"])
@@ -117,12 +132,75 @@ async def download_url(draft_id: UUID, principal: MayRead, ctx: Ctx) -> Download
     return await ctx.drafts.download_url(principal, draft_id)
 
 
-@router.post("/drafts/{draft_id}/confirm", tags=["drafts"], response_model=Receipt | ConfirmPending, responses=PENDING)
+@router.post(
+    "/drafts/{draft_id}/confirm",
+    tags=["drafts"],
+    response_model=Receipt | Confirmation | ConfirmPending,
+    responses=PENDING,
+)
 async def confirm_draft(
     draft_id: UUID, principal: MayConfirm, ctx: Ctx, response: Response, body: ConfirmOptions | None = None
-) -> Receipt | ConfirmPending:
-    """Publish the draft; a repeat answers the same receipt."""
-    return _settled(await ctx.drafts.confirm(principal, draft_id, body or ConfirmOptions()), response)
+) -> Receipt | Confirmation | ConfirmPending:
+    """Publish the draft (or, with `mode: prepare`, hold it for a commit); a repeat answers the same."""
+    answer = await ctx.drafts.confirm(principal, draft_id, body or ConfirmOptions())
+    return _known_by_id(answer, response) if isinstance(answer, Confirmation) else _settled(answer, response)
+
+
+@router.post("/drafts/{draft_id}/extend", tags=["drafts"])
+async def extend_draft(draft_id: UUID, principal: MayWrite, ctx: Ctx, body: Lifetime | None = None) -> Draft:
+    """Let a draft live for `ttl` seconds from now, as far as its tenant's maximum allows; never shorter than before."""
+    return await ctx.drafts.extend(principal, draft_id, (body or Lifetime()).ttl)
+
+
+@router.post("/drafts/{draft_id}/restore", tags=["drafts"])
+async def restore_draft(draft_id: UUID, principal: MayWrite, ctx: Ctx, body: Lifetime | None = None) -> Draft:
+    """Bring an expired draft back while its bytes are kept."""
+    return await ctx.drafts.restore(principal, draft_id, (body or Lifetime()).ttl)
+
+
+@router.get("/drafts/{draft_id}/events", tags=["events"])
+async def draft_events(
+    draft_id: UUID, principal: MayRead, ctx: Ctx, cursor: Cursor | None = None, limit: Limit = 100
+) -> EventPage:
+    """What happened to a draft."""
+    return await ctx.events.of_draft(principal, draft_id, cursor, limit)
+
+
+@router.get("/events", tags=["events"])
+async def events(principal: MayRead, ctx: Ctx, after: Cursor | None = None, limit: Limit = 100) -> EventPage:
+    """What happened, in the order it was committed. Ask again with `after` = `next_cursor`: nothing is skipped."""
+    return await ctx.events.feed(principal, after, limit)
+
+
+@router.post("/confirmations", tags=["confirmations"], responses=WORKING)
+async def create_confirmation(
+    body: ConfirmationCreate,
+    principal: MayConfirm,
+    ctx: Ctx,
+    response: Response,
+    idempotency: IdempotencyHeader = None,
+) -> Confirmation:
+    """Publish several drafts, all or none; a repeat answers the same receipts."""
+    key = idempotency_key(idempotency, principal, "confirmations", body)
+    return _known_by_id(await ctx.confirmations.create(principal, body, key), response)
+
+
+@router.get("/confirmations/{confirmation_id}", tags=["confirmations"])
+async def get_confirmation(confirmation_id: UUID, principal: MayConfirm, ctx: Ctx) -> Confirmation:
+    """What became of a confirmation."""
+    return await ctx.confirmations.get(principal, confirmation_id)
+
+
+@router.post("/confirmations/{confirmation_id}/commit", tags=["confirmations"])
+async def commit_confirmation(confirmation_id: UUID, principal: MayConfirm, ctx: Ctx) -> Confirmation:
+    """Publish what was prepared; before `prepared_until` nothing can refuse it, and a repeat answers the same."""
+    return await ctx.confirmations.commit(principal, confirmation_id)
+
+
+@router.post("/confirmations/{confirmation_id}/rollback", tags=["confirmations"])
+async def roll_back_confirmation(confirmation_id: UUID, principal: MayConfirm, ctx: Ctx) -> Confirmation:
+    """Give up what was prepared; a repeat does nothing more."""
+    return await ctx.confirmations.roll_back(principal, confirmation_id)
 
 
 @router.get("/objects", tags=["objects"])
@@ -158,3 +236,11 @@ def _settled(answer: Answer | ConfirmPending, response: Response) -> Answer | Co
         response.status_code = 202
         response.headers["Retry-After"] = RETRY_AFTER
     return answer
+
+
+def _known_by_id(confirmation: Confirmation, response: Response) -> Confirmation:
+    response.headers["Location"] = f"{router.prefix}/confirmations/{confirmation.id}"
+    if confirmation.state == "working":
+        response.status_code = 202
+        response.headers["Retry-After"] = RETRY_AFTER
+    return confirmation

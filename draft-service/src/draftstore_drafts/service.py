@@ -1,6 +1,8 @@
 """The workflow of drafts: create, look, upload, preview, confirm, give up. Rules only."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 from draftstore_common.access import check_scope
@@ -8,6 +10,7 @@ from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import MAIN
 from draftstore_common.contracts.drafts import (
+    Confirmation,
     ConfirmOptions,
     ConfirmPending,
     DownloadUrl,
@@ -18,19 +21,34 @@ from draftstore_common.contracts.drafts import (
     UploadIntent,
 )
 from draftstore_common.contracts.identity import Principal, Scope
-from draftstore_common.contracts.metadata import DraftRecord
+from draftstore_common.contracts.metadata import DraftRecord, IdempotencyKey
 from draftstore_common.contracts.storage import SignedRequest
 from draftstore_common.kit.errors import Problem, Unavailable
 from draftstore_common.problems import DraftNotFound, ObjectNotFound
-from draftstore_drafts.confirm import Confirmer
+from draftstore_drafts.confirm import Confirmer, Pending
 from draftstore_drafts.content import Content
-from draftstore_drafts.domain import check_alive, check_name, may_touch, public_draft
+from draftstore_drafts.domain import check_alive, check_name, may_touch, public_confirmation, public_draft
 from draftstore_drafts.errors import BucketNotFound, DraftNotUploaded, ObjectNameNotAllowed
+from draftstore_drafts.refusals import Refused
+from draftstore_drafts.work import single
 
 
 def actor(principal: Principal) -> str:
     """How a caller stands in event rows."""
     return f"key:{principal.key_id}"
+
+
+Prolong = TypeVar("Prolong", bound=wire.ExtendDraft)
+Ask: TypeAlias = Callable[[Prolong], Awaitable[DraftRecord]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """How long drafts and their URLs live, in seconds."""
+
+    upload_ttl: int
+    default_draft_ttl: int
+    max_draft_lifetime: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +64,35 @@ class DraftListing:
 class DraftService:
     """Drafts by id. A draft that is foreign, absent, or outside the key's names is not found."""
 
-    def __init__(
-        self,
-        metadata: MetadataClient,
-        content: Content,
-        confirmer: Confirmer,
-        *,
-        upload_ttl: int,
-        default_draft_ttl: int,
-    ) -> None:
+    def __init__(self, metadata: MetadataClient, content: Content, confirmer: Confirmer, lives: Lives) -> None:
         self._metadata = metadata
         self._content = content
         self._confirmer = confirmer
-        self._upload_ttl = upload_ttl
-        self._default_draft_ttl = default_draft_ttl
+        self._lives = lives
 
-    async def create(self, principal: Principal, intent: UploadIntent, bucket: str = MAIN) -> Draft:
+    async def create(
+        self, principal: Principal, intent: UploadIntent, bucket: str = MAIN, key: IdempotencyKey | None = None
+    ) -> Draft:
         """A new draft with its upload URL. The row is durable before the URL is signed."""
-        draft, signed = await self.begin(principal, intent, bucket)
+        draft, signed = await self.begin(principal, intent, bucket, key)
         return public_draft(draft, signed)
 
     async def begin(
-        self, principal: Principal, intent: UploadIntent, bucket: str = MAIN
-    ) -> tuple[DraftRecord, SignedRequest]:
-        """A new draft's row and the PUT signed for it."""
+        self, principal: Principal, intent: UploadIntent, bucket: str = MAIN, key: IdempotencyKey | None = None
+    ) -> tuple[DraftRecord, SignedRequest | None]:
+        """A new draft's row and the PUT signed for it.
+
+        With a key that is known: the draft it made, and a PUT for what is left of its latest URL's time, if anything.
+        """
         if bucket != MAIN:
             raise BucketNotFound
         check_name(principal, bucket, intent.object_name)
-        draft = await self._metadata.create_draft(self._new(principal, intent, bucket))
-        return draft, await self._content.sign_upload(draft)
+        draft = await self._metadata.create_draft(self._new(principal, intent, bucket, key))
+        return draft, await self._content.sign_upload(draft) if draft.url_ttl else None
 
-    def _new(self, principal: Principal, intent: UploadIntent, bucket: str) -> wire.CreateDraft:
+    def _new(
+        self, principal: Principal, intent: UploadIntent, bucket: str, key: IdempotencyKey | None
+    ) -> wire.CreateDraft:
         return wire.CreateDraft(
             actor=actor(principal),
             tenant_id=principal.tenant_id,
@@ -91,8 +107,10 @@ class DraftService:
             content_encoding=intent.content_encoding,
             metadata=intent.metadata,
             subject=intent.subject,
-            draft_ttl=intent.ttl or self._default_draft_ttl,
-            upload_ttl=self._upload_ttl,
+            draft_ttl=intent.ttl or self._lives.default_draft_ttl,
+            upload_ttl=self._lives.upload_ttl,
+            max_lifetime=self._lives.max_draft_lifetime,
+            idempotency=key,
         )
 
     async def find(self, principal: Principal, draft_id: UUID) -> DraftRecord:
@@ -129,11 +147,11 @@ class DraftService:
 
     async def discard(self, principal: Principal, draft_id: UUID) -> None:
         """Give the draft up. Its bytes go now if the store answers, else with the next cleaning."""
-        await self._check_touch(principal, draft_id)
+        await self.check_touch(principal, draft_id)
         draft = await self._metadata.discard(
             wire.DiscardDraft(tenant_id=principal.tenant_id, draft_id=draft_id, actor=actor(principal))
         )
-        await self._content.remove(draft)
+        await self._content.remove(draft.storage_key)
 
     async def upload_url(self, principal: Principal, draft_id: UUID) -> Draft:
         """The draft with a fresh upload URL; earlier ones keep working for their time."""
@@ -142,8 +160,8 @@ class DraftService:
 
     async def resign(self, principal: Principal, draft_id: UUID) -> tuple[DraftRecord, SignedRequest]:
         """The draft's row and a fresh PUT for it."""
-        await self._check_touch(principal, draft_id)
-        request = wire.AllowUrl(tenant_id=principal.tenant_id, draft_id=draft_id, upload_ttl=self._upload_ttl)
+        await self.check_touch(principal, draft_id)
+        request = wire.AllowUrl(tenant_id=principal.tenant_id, draft_id=draft_id, upload_ttl=self._lives.upload_ttl)
         draft = await self._metadata.allow_url(request)
         return draft, await self._content.sign_upload(draft)
 
@@ -166,12 +184,38 @@ class DraftService:
             raise ObjectNotFound("The object this draft became was replaced. Ask for the object by its name.")
         return await self._content.download(found)
 
-    async def confirm(self, principal: Principal, draft_id: UUID, options: ConfirmOptions) -> Receipt | ConfirmPending:
-        """Publish the draft; a repeat answers the same receipt."""
-        await self._check_touch(principal, draft_id)
-        return await self._confirmer.confirm(_ref(principal, draft_id), options, actor(principal))
+    async def confirm(
+        self, principal: Principal, draft_id: UUID, options: ConfirmOptions
+    ) -> Receipt | Confirmation | ConfirmPending:
+        """Publish the draft, or prepare it; a repeat answers the same."""
+        await self.check_touch(principal, draft_id)
+        work = single(principal.tenant_id, draft_id, options, actor(principal))
+        try:
+            outcome = await self._confirmer.confirm(work)
+        except Refused as refused:
+            raise refused.one() from refused
+        if outcome.confirmation is not None:
+            return public_confirmation(outcome.confirmation)
+        return ConfirmPending(draft_id=draft_id) if isinstance(outcome, Pending) else outcome.receipts[0]
 
-    async def _check_touch(self, principal: Principal, draft_id: UUID) -> None:
+    async def extend(self, principal: Principal, draft_id: UUID, ttl: int | None) -> Draft:
+        """Let the draft live longer, as far as its tenant's maximum allows."""
+        return await self._prolong(principal, draft_id, ttl, wire.ExtendDraft, self._metadata.extend)
+
+    async def restore(self, principal: Principal, draft_id: UUID, ttl: int | None) -> Draft:
+        """Bring an expired draft back while its bytes are kept (`RESTORE_GRACE`)."""
+        return await self._prolong(principal, draft_id, ttl, wire.RestoreDraft, self._metadata.restore)
+
+    async def _prolong(
+        self, principal: Principal, draft_id: UUID, ttl: int | None, kind: type[Prolong], ask: Ask[Prolong]
+    ) -> Draft:
+        await self.check_touch(principal, draft_id)
+        seconds = ttl or self._lives.default_draft_ttl
+        ref = {"tenant_id": principal.tenant_id, "draft_id": draft_id}
+        return public_draft(await ask(kind(**ref, actor=actor(principal), ttl=seconds)))
+
+    async def check_touch(self, principal: Principal, draft_id: UUID) -> None:
+        """Raise `DraftNotFound` if the key's names do not cover the draft's."""
         if principal.name_prefixes:  # else every name of the tenant is the key's, and the row checks the tenant
             await self.find(principal, draft_id)
 

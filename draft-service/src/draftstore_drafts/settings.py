@@ -20,5 +20,11 @@ class DraftSettings(ServiceSettings):
     object_lifetime: int = Field(
         default=86_400, ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="default life of a draft; objects never expire"
     )
+    max_draft_lifetime: int = Field(
+        default=MAX_DRAFT_TTL, ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="no draft lives longer, however extended"
+    )
+    tend_interval: float = Field(
+        default=5.0, ge=0.1, le=3600, description="pause between looks for dead confirm attempts and expiring drafts"
+    )
     confirm_lease: int = Field(default=60, ge=5, le=3600, description="how long a confirm attempt holds unless renewed")
     confirm_wait: float = Field(default=10.0, ge=0, le=60, description="how long a repeat waits for another's receipt")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 
@@ -15,12 +16,16 @@ from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_metadata import routes
 from draftstore_metadata.context import Context
 from draftstore_metadata.schema import check_migrated
-from draftstore_metadata.service import DraftService, ObjectService
+from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
 from draftstore_metadata.settings import MetadataSettings
-from draftstore_metadata.store.confirm import ConfirmStore
-from draftstore_metadata.store.drafts import DraftStore
+from draftstore_metadata.store.claims import ClaimStore
+from draftstore_metadata.store.drafts import DraftStore, Times
 from draftstore_metadata.store.due import DueStore
+from draftstore_metadata.store.events import EventStore
+from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
+from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.tend import TendStore
 
 
 def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
@@ -32,19 +37,28 @@ def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
         await check_migrated(url)
         async with identity, Database(url, size=settings.database_pool) as database:
             keys = JwksCache(jwks_fetcher(identity))
-            app.state.context = _context(database, keys)
+            app.state.context = _context(settings, database, keys)
             app.state.ready_checks = {"database": database.check, "identity": keys.ready}
             yield
 
-    return service_app("DraftStore metadata-service", lifespan=lifespan, routers=[routes.drafts, routes.due])
+    return service_app(
+        "DraftStore metadata-service", lifespan=lifespan, routers=[routes.drafts, routes.tending, routes.due]
+    )
 
 
-def _context(database: Database, keys: JwksCache) -> Context:
-    confirms = ConfirmStore(database)
+def _context(settings: MetadataSettings, database: Database, keys: JwksCache) -> Context:
+    grace = timedelta(seconds=settings.restore_grace)
+    times = Times(expiry_warning=timedelta(seconds=settings.expiry_warning), restore_grace=grace)
+    claims, publications = ClaimStore(database), PublishStore(database)
     return Context(
         access=Access(TokenVerifier(keys), Audience.METADATA),
-        drafts=DraftService(DraftStore(database), confirms),
-        confirms=confirms,
+        drafts=DraftService(DraftStore(database, times)),
+        claiming=ClaimService(claims, publications),
+        claims=claims,
+        keys=KeyStore(database),
+        publications=publications,
         objects=ObjectService(ObjectStore(database)),
+        events=EventService(EventStore(database)),
+        tending=TendStore(database, grace),
         due=DueStore(database),
     )

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from draftstore_common.access import Access
-from draftstore_metadata.service import DraftService, ObjectService
-from draftstore_metadata.store.confirm import ConfirmStore
+from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
+from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.due import DueStore
+from draftstore_metadata.store.keys import KeyStore
+from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.tend import TendStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,11 @@ class Context:
 
     access: Access
     drafts: DraftService
-    confirms: ConfirmStore
+    claiming: ClaimService
+    claims: ClaimStore
+    keys: KeyStore
+    publications: PublishStore
     objects: ObjectService
+    events: EventService
+    tending: TendStore
     due: DueStore

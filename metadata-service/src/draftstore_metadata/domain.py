@@ -17,7 +17,7 @@ TRANSITIONS: Mapping[DraftState, frozenset[DraftState]] = MappingProxyType(
         "confirming": frozenset({"confirmed", "prepared", "uploaded", "open"}),
         "prepared": frozenset({"confirmed", "uploaded"}),
         "confirmed": frozenset(),
-        "expired": frozenset({"uploaded", "purging"}),
+        "expired": frozenset({"uploaded", "open", "purging"}),
         "discarded": frozenset({"purging"}),
         "purging": frozenset({"purged"}),
         "purged": frozenset(),
@@ -31,6 +31,9 @@ WRITE_SLACK = timedelta(minutes=15)
 RECOVERY_TTL = timedelta(minutes=10)
 """What a draft has left to live, at least, when a dead confirm attempt gives it back."""
 
+IDEMPOTENCY_TTL = timedelta(hours=24)
+"""How long an `Idempotency-Key` is remembered."""
+
 COPY_HORIZON = timedelta(hours=1)
 """The longest a copy may take to land; garbage keys are deleted a second time after it."""
 
@@ -40,6 +43,11 @@ SHORT_ID = 8
 def sources(target: DraftState) -> list[DraftState]:
     """The states from which a draft may become `target`."""
     return [state for state, targets in TRANSITIONS.items() if target in targets]
+
+
+def warning_lead(lifetime: timedelta, longest: timedelta) -> timedelta | None:
+    """How long before its end a draft is warned of: `longest`, or a quarter of a short life. None: not at all."""
+    return min(longest, lifetime / 4) or None
 
 
 def draft_key(tenant_id: UUID) -> str:

@@ -1,10 +1,15 @@
 """What metadata-service tells callers, besides `draftstore_common.problems`.
 
-DraftStateConflict   409  the draft is in a state that forbids it
-LeaseLost            409  another attempt holds the draft now
-ObjectExists         409  the name is taken, and must not be replaced
-InvalidCursor        422  not a cursor of ours
-Unsettled            503  others kept changing the draft
+DraftStateConflict     409  the draft is in a state that forbids it
+DraftPrepared          409  a prepared confirmation holds the draft
+LeaseLost              409  another attempt holds the draft now
+ObjectExists           409  the name is taken, and must not be replaced
+NameHeld               409  a prepared confirmation holds the name
+ConfirmationEnded      409  the confirmation is committed, rolled back or not prepared: the code says which
+IdempotencyKeyInUse    409  the first request with this key is still at work
+IdempotencyKeyReused   422  the key came with another payload before
+InvalidCursor          422  not a cursor of ours
+Unsettled              503  others kept changing the draft
 """
 
 from draftstore_common.kit.errors import Conflict, InvalidRequest, Unavailable
@@ -31,6 +36,45 @@ class ObjectExists(Conflict):
     code = "object_exists"
     title = "The name is taken"
     detail = "An object of this name exists. Choose another name, or confirm with on_conflict: replace."
+
+
+class DraftPrepared(Conflict):
+    """Whoever prepared it decides first."""
+
+    code = "draft_prepared"
+    title = "The draft is prepared"
+    detail = "A prepared confirmation holds this draft. Commit it or roll it back, or wait for its deadline."
+
+
+class NameHeld(Conflict):
+    """A hold keeps everybody else from publishing under the name, so that its commit cannot be refused."""
+
+    code = "name_held"
+    title = "The name is held"
+    detail = "A prepared confirmation holds this name. Try again when it was committed or rolled back."
+
+
+class ConfirmationEnded(Conflict):
+    """What is asked for is not possible any more, or not yet."""
+
+    title = "The confirmation's state does not allow this"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """Answering now would be a guess."""
+
+    code = "idempotency_key_in_use"
+    title = "The first request is still at work"
+    detail = "A request with this Idempotency-Key is still at work. Send it again shortly for its answer."
+    retry_after = 2
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """One key, two payloads: one of them is a mistake."""
+
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used for something else"
+    detail = "This Idempotency-Key came with another payload before. Use a new key for a new request."
 
 
 class InvalidCursor(InvalidRequest):

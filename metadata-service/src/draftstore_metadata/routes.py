@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from draftstore_common.access import only
+from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
-from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.contracts.identity import ServiceName
 from draftstore_metadata.context import Context
 
 drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))])
 due = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.CLEANER))])
+tending = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))])
 
 
 async def _context(request: Request) -> Context:
@@ -64,34 +65,76 @@ async def discard(body: wire.DiscardDraft, ctx: Ctx) -> wire.DraftRecord:
     return await ctx.drafts.discard(body)
 
 
+@drafts.post("/drafts/extend")
+async def extend(body: wire.ExtendDraft, ctx: Ctx) -> wire.DraftRecord:
+    """Let a draft live longer."""
+    return await ctx.drafts.extend(body)
+
+
+@drafts.post("/drafts/restore")
+async def restore(body: wire.RestoreDraft, ctx: Ctx) -> wire.DraftRecord:
+    """Bring an expired draft back."""
+    return await ctx.drafts.restore(body)
+
+
+@drafts.post("/events/list")
+async def list_events(body: wire.ListEvents, ctx: Ctx) -> wire.EventRecords:
+    """A page of events."""
+    return await ctx.events.list(body)
+
+
 @drafts.post("/confirm/claim")
-async def claim_confirm(body: wire.ClaimConfirm, ctx: Ctx) -> wire.ConfirmClaim:
-    """Claim a draft for one confirm attempt."""
-    return await ctx.drafts.claim(body)
+async def claim(body: confirm.ClaimDrafts, ctx: Ctx) -> confirm.ClaimAnswer:
+    """Claim drafts for one confirm attempt."""
+    return await ctx.claiming.claim(body)
 
 
 @drafts.post("/confirm/renew", status_code=204)
-async def renew_claim(body: wire.RenewClaim, ctx: Ctx) -> None:
-    """Prolong a claim."""
-    await ctx.confirms.renew(body)
+async def renew(body: confirm.RenewClaims, ctx: Ctx) -> None:
+    """Prolong claims."""
+    await ctx.claims.renew(body)
 
 
 @drafts.post("/confirm/release", status_code=204)
-async def release_claim(body: wire.ReleaseClaim, ctx: Ctx) -> None:
-    """Give a claim back."""
-    await ctx.confirms.release(body)
+async def release(body: confirm.ReleaseClaims, ctx: Ctx) -> None:
+    """Give claims back."""
+    await ctx.claims.release(body)
 
 
-@drafts.post("/confirm/reserve-key")
-async def reserve_key(body: wire.ReserveKey, ctx: Ctx) -> wire.ReservedKey:
-    """Record the key an attempt will write."""
-    return wire.ReservedKey(storage_key=await ctx.confirms.reserve_key(body))
+@drafts.post("/confirm/reserve-keys")
+async def reserve_keys(body: confirm.ReserveKeys, ctx: Ctx) -> confirm.ReservedKeys:
+    """Record the keys an attempt will write."""
+    return await ctx.keys.reserve(body)
 
 
 @drafts.post("/confirm/publish")
-async def publish(body: wire.Publish, ctx: Ctx) -> Receipt:
-    """Make the object visible."""
-    return await ctx.confirms.publish(body)
+async def publish(body: confirm.Publication, ctx: Ctx) -> confirm.Published:
+    """Make objects visible."""
+    return await ctx.publications.publish(body)
+
+
+@drafts.post("/confirm/prepare")
+async def prepare(body: confirm.Prepare, ctx: Ctx) -> confirm.Prepared:
+    """Hold names for a commit."""
+    return await ctx.publications.prepare(body)
+
+
+@drafts.post("/confirmations/get")
+async def get_confirmation(body: confirm.ConfirmationRef, ctx: Ctx) -> confirm.ConfirmationRecord:
+    """One confirmation."""
+    return await ctx.publications.get(body)
+
+
+@drafts.post("/confirmations/commit")
+async def commit(body: confirm.EndConfirmation, ctx: Ctx) -> confirm.Committed:
+    """Publish what was prepared."""
+    return await ctx.publications.commit(body)
+
+
+@drafts.post("/confirmations/rollback")
+async def roll_back(body: confirm.EndConfirmation, ctx: Ctx) -> confirm.ConfirmationRecord:
+    """Give up what was prepared."""
+    return await ctx.publications.roll_back(body)
 
 
 @drafts.post("/objects/list")
@@ -110,6 +153,12 @@ async def get_object(body: wire.NameRef, ctx: Ctx) -> wire.ObjectRecord:
 async def delete_object(body: wire.DeleteObject, ctx: Ctx) -> None:
     """Delete an object's row; its bytes follow."""
     await ctx.objects.delete(body)
+
+
+@tending.post("/tend")
+async def tend(body: wire.TendDrafts, ctx: Ctx) -> wire.Tended:
+    """Expire, warn and give back what is due."""
+    return await ctx.tending.tend(body)
 
 
 @due.post("/plan")

@@ -1,18 +1,28 @@
 """The rules around the rows: why a row did not move, what a page's cursor means. No SQL, no HTTP."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
 
+from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
-from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.kit.errors import Problem
 from draftstore_common.problems import DraftDiscarded, DraftExpired, DraftNotFound, ObjectNotFound
-from draftstore_metadata.errors import DraftStateConflict, InvalidCursor, Unsettled
-from draftstore_metadata.store.confirm import ConfirmStore
+from draftstore_metadata.errors import (
+    DraftPrepared,
+    DraftStateConflict,
+    IdempotencyKeyInUse,
+    InvalidCursor,
+    Unsettled,
+)
+from draftstore_metadata.store.claims import ClaimStore, Known
 from draftstore_metadata.store.drafts import DraftStore
+from draftstore_metadata.store.events import START, EventStore, Place
+from draftstore_metadata.store.names import refusal as refusal_of
 from draftstore_metadata.store.objects import ObjectStore
+from draftstore_metadata.store.publish import PublishStore
 from draftstore_metadata.store.rows import draft_record
 
 ATTEMPTS = 10
@@ -22,11 +32,10 @@ _TAKES_BYTES = frozenset({"open", "uploaded"})
 
 
 class DraftService:
-    """Drafts and their confirm protocol, for callers that name their tenant."""
+    """Drafts outside a confirm, for callers that name their tenant."""
 
-    def __init__(self, drafts: DraftStore, confirms: ConfirmStore) -> None:
+    def __init__(self, drafts: DraftStore) -> None:
         self._drafts = drafts
-        self._confirms = confirms
 
     async def create(self, request: wire.CreateDraft) -> wire.DraftRecord:
         """A new `open` draft. Its row is durable before anybody can sign a URL for it."""
@@ -77,34 +86,28 @@ class DraftService:
                 raise refusal(row, "discarding")
         raise Unsettled
 
-    async def claim(self, request: wire.ClaimConfirm) -> wire.ConfirmClaim:
-        """A claim, or the receipt, or word that another attempt is alive; else the problem that fits."""
+    async def extend(self, request: wire.ExtendDraft) -> wire.DraftRecord:
+        """The draft with as much of the time asked for as its lifetime allows; never less than it had."""
         for _ in range(ATTEMPTS):
-            draft = await self._confirms.claim(request)
+            draft = await self._drafts.extend(request)
             if draft is not None:
-                return wire.ConfirmClaim(outcome="claimed", draft=draft)
-            settled = await self._unclaimed(request, await self._row(request))
-            if settled is not None:
-                return settled
+                return draft
+            row = await self._row(request)
+            if row["state"] not in _TAKES_BYTES:
+                raise refusal(row, "extending")
         raise Unsettled
 
-    async def _unclaimed(self, request: wire.ClaimConfirm, row: asyncpg.Record) -> wire.ConfirmClaim | None:
-        """Why a claim found nothing to move; None when the row has changed since, so that it is worth another try."""
-        if row["subject"] not in {None, request.subject}:
-            raise DraftNotFound
-        match row["state"]:
-            case "confirmed":
-                receipt = Receipt.model_validate(row["receipt"])
-                return wire.ConfirmClaim(outcome="confirmed", draft=draft_record(row), receipt=receipt)
-            case "confirming" if row["lease_expires_at"] > row["now"]:
-                return wire.ConfirmClaim(outcome="busy", draft=draft_record(row))
-            case "confirming":
-                await self._confirms.recover(request.tenant_id, request.draft_id)
-                return None
-            case "open" | "uploaded":
-                return None
-            case _:
-                raise refusal(row, "confirming")
+    async def restore(self, request: wire.RestoreDraft) -> wire.DraftRecord:
+        """The draft, living again; 410 once its bytes are going. One that lives is answered as it is."""
+        for _ in range(ATTEMPTS):
+            draft = await self._drafts.restore(request)
+            if draft is not None:
+                return draft
+            row = await self._row(request)
+            if row["state"] in _TAKES_BYTES:
+                return draft_record(row)
+            raise refusal(row, "restoring")
+        raise Unsettled
 
     async def _row(self, ref: wire.DraftRef) -> asyncpg.Record:
         row = await self._drafts.get(ref.tenant_id, ref.draft_id)
@@ -120,11 +123,114 @@ def refusal(row: asyncpg.Record, act: str) -> Problem:
             return DraftExpired()
         case "discarded" | "purging" | "purged":
             return DraftExpired() if row["discarded_at"] is None else DraftDiscarded()
+        case "prepared":
+            return DraftPrepared()
         case "confirmed":
             return DraftStateConflict("This draft is confirmed: its object is permanent. Create a new draft instead.")
         case state:
             text = f"This draft is {state}, which does not allow {act}. Read it again and retry when it has settled."
             return DraftStateConflict(text)
+
+
+class ClaimService:
+    """Who may work on which drafts."""
+
+    def __init__(self, claims: ClaimStore, publications: PublishStore) -> None:
+        self._claims = claims
+        self._publications = publications
+
+    async def claim(self, request: confirm.ClaimDrafts) -> confirm.ClaimAnswer:
+        """Claims on all drafts that can take part, and word of the others; nothing while one of them is busy."""
+        try:
+            return await self._claim(request)
+        except Known as known:
+            return await self._known(request.tenant_id, known.confirmation_id)
+
+    async def _claim(self, request: confirm.ClaimDrafts) -> confirm.ClaimAnswer:
+        look = _Look(free=list(request.draft_ids))
+        for _ in range(ATTEMPTS):
+            if not look.free and look.refused:
+                return confirm.ClaimAnswer(outcome="claimed", confirmed=look.confirmed, refused=look.refused)
+            claimed = await self._claims.claim(request, look.free)
+            if claimed is not None:
+                return await self._claimed(request, claimed, look)
+            look = _sort(request, await self._claims.look(request.tenant_id, request.draft_ids))
+            if look.busy:
+                return confirm.ClaimAnswer(outcome="busy")
+            if held := await self._same_hold(request, look):
+                return confirm.ClaimAnswer(outcome="known", confirmation=held)
+            await self._claims.recover(request.tenant_id, look.lapsed)
+        raise Unsettled
+
+    async def _claimed(
+        self, request: confirm.ClaimDrafts, claimed: list[asyncpg.Record], look: "_Look"
+    ) -> confirm.ClaimAnswer:
+        return confirm.ClaimAnswer(
+            outcome="claimed",
+            claimed=[draft_record(row) for row in claimed],
+            confirmed=look.confirmed,
+            refused=look.refused,
+            confirmation=await self._get(request.tenant_id, request.confirmation.id) if request.confirmation else None,
+        )
+
+    async def _same_hold(self, request: confirm.ClaimDrafts, look: "_Look") -> confirm.ConfirmationRecord | None:
+        """The hold that a repeated prepare finds: of just these drafts."""
+        if request.confirmation is None or request.confirmation.mode != "prepare" or len(look.holders) != 1:
+            return None
+        held = await self._get(request.tenant_id, look.holders.pop())
+        return held if set(held.draft_ids) == set(request.draft_ids) else None
+
+    async def _known(self, tenant_id: UUID, confirmation_id: UUID) -> confirm.ClaimAnswer:
+        record = await self._get(tenant_id, confirmation_id)
+        if record.state == "working":
+            raise IdempotencyKeyInUse
+        return confirm.ClaimAnswer(outcome="known", confirmation=record)
+
+    async def _get(self, tenant_id: UUID, confirmation_id: UUID) -> confirm.ConfirmationRecord:
+        ref = confirm.ConfirmationRef(tenant_id=tenant_id, confirmation_id=confirmation_id)
+        return await self._publications.get(ref)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What the rows of a claim's drafts say. `holders` are the confirmations that hold prepared ones."""
+
+    free: list[UUID] = field(default_factory=list)
+    lapsed: list[UUID] = field(default_factory=list)
+    busy: list[UUID] = field(default_factory=list)
+    confirmed: list[wire.DraftRecord] = field(default_factory=list)
+    refused: list[confirm.Refusal] = field(default_factory=list)
+    holders: set[UUID] = field(default_factory=set)
+
+
+def _sort(request: confirm.ClaimDrafts, rows: dict[UUID, asyncpg.Record]) -> _Look:
+    """Which of the drafts can be claimed, and why the others cannot."""
+    look = _Look()
+    for draft_id in request.draft_ids:
+        row = rows.get(draft_id)
+        if row is None or row["subject"] not in {None, request.subject}:
+            look.refused.append(refusal_of(draft_id, DraftNotFound()))
+        else:
+            _place(look, row)
+    return look
+
+
+def _place(look: _Look, row: asyncpg.Record) -> None:
+    match row["state"]:
+        case "open" | "uploaded":
+            look.free.append(row["id"])
+        case "confirmed":
+            look.confirmed.append(draft_record(row))
+        case "confirming" | "prepared" if row["lease_expires_at"] <= row["now"]:
+            look.lapsed.append(row["id"])
+            look.free.append(row["id"])
+        case "confirming":
+            look.busy.append(row["id"])
+        case "prepared":
+            look.holders.add(row["confirmation_id"])
+            look.refused.append(refusal_of(row["id"], DraftPrepared()))
+        case _:
+            look.refused.append(refusal_of(row["id"], refusal(row, "confirming")))
 
 
 class ObjectService:
@@ -150,6 +256,30 @@ class ObjectService:
     async def delete(self, request: wire.DeleteObject) -> None:
         """Delete by name; deleting what is not there succeeds, so that a repeat does."""
         await self._objects.delete(request)
+
+
+class EventService:
+    """The event feed."""
+
+    def __init__(self, events: EventStore) -> None:
+        self._events = events
+
+    async def list(self, query: wire.ListEvents) -> wire.EventRecords:
+        """A page in commit order. Asking again from `next_cursor` misses nothing, whatever commits meanwhile."""
+        items, last = await self._events.list(query, _place_cursor(query.cursor))
+        return wire.EventRecords(items=items, next_cursor=_encode("{}.{}".format(*last)) if last != START else None)
+
+
+def _place_cursor(cursor: str | None) -> Place:
+    if cursor is None:
+        return START
+    try:
+        txid, event_id = (int(part) for part in _name_cursor(cursor).split("."))
+    except ValueError as error:
+        raise InvalidCursor from error
+    if not (0 <= txid < 2**63 and 0 <= event_id < 2**63):
+        raise InvalidCursor
+    return txid, event_id
 
 
 def _id_cursor(cursor: str | None) -> UUID | None:

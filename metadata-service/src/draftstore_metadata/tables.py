@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import UserDefinedType
 
 from draftstore_metadata.domain import TRANSITIONS
@@ -34,6 +34,7 @@ metadata = MetaData(
 
 _STATES = ", ".join(f"'{state}'" for state in TRANSITIONS)
 _LIVING = "state IN ('open', 'uploaded', 'confirming', 'prepared')"
+_BYTES_GO = "state IN ('confirmed', 'expired', 'discarded', 'purging', 'purged')"
 
 
 class Xid8(UserDefinedType[int]):
@@ -74,10 +75,13 @@ drafts = Table(
     Column("etag", Text),
     Column("fence", BigInteger, nullable=False, server_default=text("0")),
     Column("receipt", JSONB),
+    Column("confirmation_id", Uuid),
     Column("created_by", Text, nullable=False),
     _instant("lease_expires_at"),
     _instant("created_at", required=True, default=True),
     _instant("expires_at", required=True),
+    _instant("lifetime_ends_at", required=True),
+    _instant("warn_at"),
     _instant("write_horizon_at", required=True),
     _instant("purge_due_at"),
     _instant("discarded_at"),
@@ -85,10 +89,19 @@ drafts = Table(
     UniqueConstraint("storage_key"),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     CheckConstraint("(state = 'confirmed') = (receipt IS NOT NULL)", name="receipt"),
-    CheckConstraint("(state = 'confirming') = (lease_expires_at IS NOT NULL)", name="lease"),
+    CheckConstraint("(state IN ('confirming', 'prepared')) = (lease_expires_at IS NOT NULL)", name="lease"),
     Index("drafts_by_tenant", "tenant_id", "id"),
     Index("drafts_living_by_name", "tenant_id", "bucket", "object_name", "id", postgresql_where=text(_LIVING)),
-    Index("drafts_purge_due", "purge_due_at", postgresql_where=text("purge_due_at IS NOT NULL")),
+    Index(
+        "drafts_holding_a_name",
+        "tenant_id",
+        "bucket",
+        "object_name",
+        unique=True,
+        postgresql_where=text("state = 'prepared'"),
+    ),
+    Index("drafts_to_tend", "purge_due_at", postgresql_where=text(_LIVING)),
+    Index("drafts_to_purge", "purge_due_at", postgresql_where=text(f"purge_due_at IS NOT NULL AND {_BYTES_GO}")),
 )
 
 objects = Table(
@@ -133,6 +146,41 @@ object_keys = Table(
     Index("object_keys_by_draft", "draft_id"),
     Index("object_keys_purge_due", "purge_due_at", postgresql_where=text("purge_due_at IS NOT NULL")),
     comment="Every key ever written to the main bucket. A key is never used twice, so its row is never deleted.",
+)
+
+confirmations = Table(
+    "confirmations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("draft_ids", ARRAY(Uuid), nullable=False),
+    Column("publication", JSONB),
+    Column("problem", JSONB),
+    Column("created_by", Text, nullable=False),
+    _instant("lease_expires_at"),
+    _instant("created_at", required=True, default=True),
+    _instant("ended_at"),
+    CheckConstraint("state IN ('working', 'prepared', 'confirmed', 'rolled_back')", name="state"),
+    CheckConstraint("mode IN ('commit', 'prepare')", name="mode"),
+    CheckConstraint("(state IN ('working', 'prepared')) = (lease_expires_at IS NOT NULL)", name="lease"),
+    CheckConstraint("state <> 'prepared' OR publication IS NOT NULL", name="publication"),
+    Index("confirmations_lease", "lease_expires_at", postgresql_where=text("lease_expires_at IS NOT NULL")),
+    comment="Bundles and prepared confirmations: what a caller may ask about, commit or roll back.",
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("lineage", Uuid, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("target_id", Uuid, nullable=False),
+    _instant("created_at", required=True, default=True),
+    Index("idempotency_keys_age", "created_at"),
 )
 
 events = Table(

@@ -1,11 +1,10 @@
 """What the rows promise: one way through the states, one receipt, nothing due forgotten."""
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,91 +15,27 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
-from draftstore_common.contracts.drafts import OnConflict, Receipt
+from draftstore_common.contracts.drafts import OnConflict
 from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.errors import Problem
-from draftstore_metadata.errors import ObjectExists
 from draftstore_metadata.schema import migrate
-from draftstore_metadata.service import DraftService, ObjectService
-from draftstore_metadata.store.confirm import ConfirmStore
-from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.tables import Xid8
 from draftstore_metadata.tables import metadata as schema
 from draftstore_standalone.servers import PostgresServer
-
-ACTOR = "key:test"
-
-
-class Metadata(Protocol):
-    database: Database
-    drafts: DraftService
-    confirms: ConfirmStore
-    objects: ObjectService
-    due: DueStore
-
-
-async def create(
-    metadata: Metadata, name: str = "a.jpg", tenant: UUID = DEFAULT_TENANT_ID, **more: Any
-) -> wire.DraftRecord:
-    fields: dict[str, Any] = {"draft_ttl": 3600, "upload_ttl": 600, **more}
-    request = wire.CreateDraft(
-        actor=ACTOR, tenant_id=tenant, bucket="main", object_name=name, upload_type="put", **fields
-    )
-    return await metadata.drafts.create(request)
-
-
-def ref(draft: wire.DraftRecord) -> dict[str, Any]:
-    return {"tenant_id": draft.tenant_id, "draft_id": draft.id}
-
-
-async def claim(metadata: Metadata, draft: wire.DraftRecord, **more: Any) -> wire.ConfirmClaim:
-    return await metadata.drafts.claim(wire.ClaimConfirm(**ref(draft), actor=ACTOR, lease_ttl=60, **more))
-
-
-async def reserve(
-    metadata: Metadata, claimed: wire.ConfirmClaim, etag: str = "e1", on_conflict: OnConflict = "fail"
-) -> str:
-    return await metadata.confirms.reserve_key(
-        wire.ReserveKey(**ref(claimed.draft), fence=claimed.draft.fence, etag=etag, size=3, on_conflict=on_conflict)
-    )
-
-
-async def publish(
-    metadata: Metadata, claimed: wire.ConfirmClaim, key: str, on_conflict: OnConflict = "fail"
-) -> Receipt:
-    return await metadata.confirms.publish(
-        wire.Publish(
-            **ref(claimed.draft),
-            fence=claimed.draft.fence,
-            actor=ACTOR,
-            storage_key=key,
-            main_bucket="main",
-            store_id="store",
-            on_conflict=on_conflict,
-            size=3,
-            etag="e1",
-            content_type="image/jpeg",
-            url_grace=60,
-        )
-    )
-
-
-async def confirm(metadata: Metadata, draft: wire.DraftRecord, on_conflict: OnConflict = "fail") -> Receipt:
-    claimed = await claim(metadata, draft)
-    return await publish(metadata, claimed, await reserve(metadata, claimed, on_conflict=on_conflict), on_conflict)
-
-
-async def age(metadata: Metadata, draft: wire.DraftRecord, **times: timedelta) -> None:
-    """Move a row in time: the clock that decides is PostgreSQL's, and tests do not turn clocks."""
-    for column, delta in times.items():
-        await metadata.database.rows(
-            f"UPDATE metadata.drafts SET {column} = now() + $2 WHERE id = $1",  # noqa: S608  names of this file
-            draft.id,
-            delta,
-        )
-
-
-PAST = timedelta(seconds=-1)
+from support.metadata import (
+    ACTOR,
+    PAST,
+    Metadata,
+    age,
+    claim,
+    confirmed,
+    create,
+    publish,
+    ref,
+    release,
+    reserve,
+    tend,
+)
 
 
 async def test_the_migrated_schema_is_the_one_the_code_describes(postgres_url: str) -> None:
@@ -148,7 +83,7 @@ async def test_a_url_never_outlives_its_draft(metadata: Metadata) -> None:
 
 async def test_confirm_publishes_once_and_every_repeat_answers_the_same_receipt(metadata: Metadata) -> None:
     draft = await create(metadata)
-    receipt = await confirm(metadata, draft)
+    receipt = await confirmed(metadata, draft)
     assert receipt.final_location == "main/a.jpg"
     again = await claim(metadata, draft)
     assert (again.outcome, again.receipt) == ("confirmed", receipt)
@@ -192,8 +127,8 @@ async def test_the_next_attempt_of_the_same_bytes_writes_the_same_key_and_of_oth
 
 
 async def test_replacing_keeps_the_old_bytes_for_urls_already_given_out(metadata: Metadata) -> None:
-    first = await confirm(metadata, await create(metadata))
-    second = await confirm(metadata, await create(metadata), on_conflict="replace")
+    first = await confirmed(metadata, await create(metadata))
+    second = await confirmed(metadata, await create(metadata), on_conflict="replace")
     assert second.final_location.startswith("main/a.jpg~")
     batch = await metadata.due.claim(wire.ClaimDue())
     assert batch.items == []
@@ -207,7 +142,7 @@ async def test_replacing_keeps_the_old_bytes_for_urls_already_given_out(metadata
 
 
 async def test_a_taken_name_is_refused_where_replacing_was_not_asked(metadata: Metadata) -> None:
-    await confirm(metadata, await create(metadata))
+    await confirmed(metadata, await create(metadata))
     draft = await create(metadata)
     claimed = await claim(metadata, draft)
     with pytest.raises(Problem) as refused:
@@ -218,14 +153,16 @@ async def test_a_taken_name_is_refused_where_replacing_was_not_asked(metadata: M
 async def test_of_many_publishes_of_one_name_exactly_one_wins_with_fail_and_all_with_replace(
     metadata: Metadata,
 ) -> None:
-    async def attempt(on_conflict: OnConflict) -> bool:
-        with suppress(ObjectExists):
-            await confirm(metadata, await create(metadata), on_conflict)
-            return True
-        return False
+    async def attempt(on_conflict: OnConflict) -> str:
+        try:
+            await confirmed(metadata, await create(metadata), on_conflict)
+        except Problem as problem:
+            return problem.code
+        return "confirmed"
 
-    assert sum(await asyncio.gather(*(attempt("fail") for _ in range(12)))) == 1
-    assert sum(await asyncio.gather(*(attempt("replace") for _ in range(12)))) == 12
+    outcomes = await asyncio.gather(*(attempt("fail") for _ in range(12)))
+    assert sorted(outcomes) == ["confirmed"] + ["object_exists"] * 11
+    assert set(await asyncio.gather(*(attempt("replace") for _ in range(12)))) == {"confirmed"}
     row = await metadata.database.row("SELECT count(*) AS n, max(generation) AS generation FROM metadata.objects")
     assert row is not None
     assert (row["n"], row["generation"]) == (1, 13)
@@ -244,8 +181,8 @@ async def test_an_overdue_draft_is_expired_for_callers_before_any_cleaner_ran(me
 async def test_cleaning_removes_the_bytes_twice_and_then_forgets(metadata: Metadata) -> None:
     draft = await create(metadata)
     await age(metadata, draft, expires_at=PAST, purge_due_at=PAST)
+    assert (await tend(metadata)).expired == 1
     batch = await metadata.due.claim(wire.ClaimDue())
-    assert batch.expired == 1
     assert [(i.id, i.role, i.state, i.final) for i in batch.items] == [(draft.id, "draft", "purging", False)]
     assert (await metadata.due.claim(wire.ClaimDue())).items == [], "leased"
     assert await report(metadata, batch) == 1
@@ -268,6 +205,7 @@ async def report(metadata: Metadata, batch: wire.DueBatch) -> int:
 async def test_a_cleaner_that_died_gives_its_batch_back_by_doing_nothing(metadata: Metadata) -> None:
     draft = await create(metadata)
     await age(metadata, draft, expires_at=PAST, purge_due_at=PAST)
+    await tend(metadata)
     assert len((await metadata.due.claim(wire.ClaimDue())).items) == 1
     await age(metadata, draft, purge_due_at=PAST)
     assert [i.state for i in (await metadata.due.claim(wire.ClaimDue())).items] == ["purging"]
@@ -277,6 +215,8 @@ async def test_two_cleaners_at_once_share_the_work(metadata: Metadata) -> None:
     for number in range(40):
         draft = await create(metadata, name=f"{number}")
         await age(metadata, draft, expires_at=PAST, purge_due_at=PAST)
+    tended = await asyncio.gather(*(tend(metadata) for _ in range(4)))
+    assert sum(each.expired for each in tended) == 40
     batches = await asyncio.gather(*(metadata.due.claim(wire.ClaimDue(limit=10)) for _ in range(4)))
     ids = [item.id for batch in batches for item in batch.items]
     assert len(ids) == len(set(ids))
@@ -288,8 +228,8 @@ async def test_a_dead_attempt_is_given_back_with_time_to_live(metadata: Metadata
     draft = await create(metadata)
     await claim(metadata, draft)
     await age(metadata, draft, expires_at=PAST, lease_expires_at=PAST, purge_due_at=PAST)
-    batch = await metadata.due.claim(wire.ClaimDue())
-    assert (batch.recovered, batch.taken, batch.items) == (1, 1, [])
+    assert (await tend(metadata)).recovered == 1
+    assert (await metadata.due.claim(wire.ClaimDue())).items == []
     back = await metadata.drafts.get(wire.DraftRef(**ref(draft)))
     assert (back.state, back.ttl_left > 590) == ("open", True), "nobody has seen bytes yet"
 
@@ -298,6 +238,7 @@ async def test_a_live_attempt_is_left_alone_by_cleaning(metadata: Metadata) -> N
     draft = await create(metadata)
     claimed = await claim(metadata, draft)
     await age(metadata, draft, expires_at=PAST)
+    assert (await tend(metadata)).taken == 0
     assert (await metadata.due.claim(wire.ClaimDue())).items == []
     key = await reserve(metadata, claimed)
     assert (await publish(metadata, claimed, key)).draft_id == draft.id
@@ -318,7 +259,7 @@ async def test_a_discarded_draft_says_so_and_a_repeat_is_harmless(metadata: Meta
 
 async def test_a_confirmed_draft_cannot_be_discarded(metadata: Metadata) -> None:
     draft = await create(metadata)
-    await confirm(metadata, draft)
+    await confirmed(metadata, draft)
     with pytest.raises(Problem) as refused:
         await metadata.drafts.discard(wire.DiscardDraft(**ref(draft), actor=ACTOR))
     assert refused.value.code == "draft_state_conflict"
@@ -340,8 +281,7 @@ async def test_a_claim_lost_to_an_outage_leaves_time_to_confirm_again(metadata: 
         draft = await create(metadata)
         claimed = await claim(metadata, draft)
         await age(metadata, draft, expires_at=PAST)
-        release = {"fence": claimed.draft.fence, "actor": ACTOR, "reason": "x", "size": 3, "etag": "e1"}
-        await metadata.confirms.release(wire.ReleaseClaim(**ref(draft), **release, outage=outage))
+        await release(metadata, claimed.draft, outage=outage, size=3, etag="e1")
         assert (await metadata.drafts.get(wire.DraftRef(**ref(draft)))).state == then
 
 
@@ -351,8 +291,7 @@ async def test_claims_that_race_with_releases_never_see_a_conflict(metadata: Met
     async def claim_and_release() -> str:
         claimed = await claim(metadata, draft)
         if claimed.outcome == "claimed":
-            release = {"fence": claimed.draft.fence, "actor": ACTOR, "reason": "x"}
-            await metadata.confirms.release(wire.ReleaseClaim(**ref(draft), **release))
+            await release(metadata, claimed.draft)
         return claimed.outcome
 
     outcomes = await asyncio.gather(*(claim_and_release() for _ in range(200)))
@@ -391,11 +330,12 @@ async def test_a_name_never_means_another_subjects_draft_or_receipt(metadata: Me
 
 
 async def test_expired_drafts_wait_out_the_grace(metadata: Metadata) -> None:
+    kept = Metadata.over(metadata.database, restore_grace=3600)
     draft = await create(metadata)
     await age(metadata, draft, expires_at=PAST, purge_due_at=PAST)
-    batch = await metadata.due.claim(wire.ClaimDue(restore_grace=3600))
-    assert (batch.expired, batch.taken, batch.items) == (1, 1, [])
-    assert (await metadata.due.claim(wire.ClaimDue(restore_grace=3600))).taken == 0
+    assert (await tend(kept)).expired == 1
+    assert (await tend(kept)).taken == 0
+    assert (await kept.due.claim(wire.ClaimDue())).items == []
     await age(metadata, draft, purge_due_at=PAST)
     assert [item.state for item in (await metadata.due.claim(wire.ClaimDue())).items] == ["purging"]
 
@@ -414,37 +354,34 @@ async def test_another_subject_sees_no_such_draft(metadata: Metadata) -> None:
 async def test_a_released_claim_may_be_confirmed_again(metadata: Metadata) -> None:
     draft = await create(metadata)
     claimed = await claim(metadata, draft)
-    release = wire.ReleaseClaim(
-        **ref(draft), fence=claimed.draft.fence, actor=ACTOR, reason="size_mismatch", size=3, etag="e1"
-    )
-    await metadata.confirms.release(release)
-    await metadata.confirms.release(release)
+    for _ in range(2):
+        await release(metadata, claimed.draft, size=3, etag="e1")
     assert (await metadata.drafts.get(wire.DraftRef(**ref(draft)))).state == "uploaded"
-    assert (await confirm(metadata, draft)).final_location == "main/a.jpg"
+    assert (await confirmed(metadata, draft)).final_location == "main/a.jpg"
 
 
 async def test_deleting_an_object_frees_its_name_and_never_its_key(metadata: Metadata) -> None:
-    await confirm(metadata, await create(metadata))
+    await confirmed(metadata, await create(metadata))
     name = {"tenant_id": DEFAULT_TENANT_ID, "bucket": "main", "object_name": "a.jpg"}
     for _ in range(2):
         await metadata.objects.delete(wire.DeleteObject(**name, actor=ACTOR, url_grace=0))
     with pytest.raises(Problem) as gone:
         await metadata.objects.get(wire.NameRef(**name))
     assert gone.value.code == "object_not_found"
-    again = await confirm(metadata, await create(metadata))
+    again = await confirmed(metadata, await create(metadata))
     assert again.final_location.startswith("main/a.jpg~")
 
 
 async def test_another_tenants_objects_lie_under_its_own_prefix(metadata: Metadata) -> None:
     tenant = uuid4()
-    receipt = await confirm(metadata, await create(metadata, tenant=tenant))
+    receipt = await confirmed(metadata, await create(metadata, tenant=tenant))
     assert receipt.final_location == f"main/tenants/{tenant}/main/a.jpg"
 
 
 async def test_lists_neither_skip_nor_double(metadata: Metadata) -> None:
     drafts = [await create(metadata, name=f"n{number:02}") for number in range(7)]
     for draft in drafts:
-        await confirm(metadata, draft)
+        await confirmed(metadata, draft)
     seen: list[str] = []
     cursor = None
     while True:

@@ -53,6 +53,21 @@ async def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
         await asyncio.create_task(ask())
 
 
+async def test_a_cancellation_that_meets_the_end_of_a_call_is_not_swallowed() -> None:
+    callers: list[asyncio.Task[None]] = []
+
+    async def cancels_its_caller(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        callers[0].cancel()
+
+    async def ask() -> None:
+        await AsgiTransport(cancels_its_caller).send(Call("GET", "/"))
+
+    callers.append(asyncio.create_task(ask()))
+    with pytest.raises(asyncio.CancelledError):
+        await callers[0]
+
+
 async def test_a_service_that_is_not_there_is_unavailable() -> None:
     async with HttpTransport("http://127.0.0.1:1") as transport:
         with pytest.raises(ServiceUnavailable):

@@ -1,9 +1,9 @@
 """The typed client of metadata-service."""
 
 from draftstore_common.clients.base import ServiceClient
+from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import Request
-from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.contracts.identity import Audience
 
 
@@ -40,25 +40,53 @@ class MetadataClient(ServiceClient):
         """Give a draft up."""
         return await self._ask("/internal/drafts/discard", request, wire.DraftRecord)
 
-    async def claim_confirm(self, request: wire.ClaimConfirm) -> wire.ConfirmClaim:
-        """Claim a draft for one attempt, or learn that it is confirmed or busy."""
-        return await self._ask("/internal/confirm/claim", request, wire.ConfirmClaim)
+    async def extend(self, request: wire.ExtendDraft) -> wire.DraftRecord:
+        """Let a living draft live longer."""
+        return await self._ask("/internal/drafts/extend", request, wire.DraftRecord)
 
-    async def renew_claim(self, request: wire.RenewClaim) -> None:
-        """Prolong a claim; `lease_lost` if it is no longer ours."""
+    async def restore(self, request: wire.RestoreDraft) -> wire.DraftRecord:
+        """Bring an expired draft back."""
+        return await self._ask("/internal/drafts/restore", request, wire.DraftRecord)
+
+    async def list_events(self, request: wire.ListEvents) -> wire.EventRecords:
+        """Events in commit order."""
+        return await self._ask("/internal/events/list", request, wire.EventRecords)
+
+    async def claim(self, request: confirm.ClaimDrafts) -> confirm.ClaimAnswer:
+        """Claim drafts for one attempt, or learn which are confirmed, refused or busy."""
+        return await self._ask("/internal/confirm/claim", request, confirm.ClaimAnswer)
+
+    async def renew(self, request: confirm.RenewClaims) -> None:
+        """Prolong claims; `lease_lost` if one is no longer ours."""
         await self._tell("/internal/confirm/renew", request)
 
-    async def release_claim(self, request: wire.ReleaseClaim) -> None:
-        """Give a claim back; no error if it was lost already."""
+    async def release(self, request: confirm.ReleaseClaims) -> None:
+        """Give claims back; no error for those that were lost already."""
         await self._tell("/internal/confirm/release", request)
 
-    async def reserve_key(self, request: wire.ReserveKey) -> wire.ReservedKey:
-        """Record the key this attempt will write; `object_exists` if the name is taken and must not be replaced."""
-        return await self._ask("/internal/confirm/reserve-key", request, wire.ReservedKey)
+    async def reserve_keys(self, request: confirm.ReserveKeys) -> confirm.ReservedKeys:
+        """Record the keys this attempt will write; names that are taken or held are refused."""
+        return await self._ask("/internal/confirm/reserve-keys", request, confirm.ReservedKeys)
 
-    async def publish(self, request: wire.Publish) -> Receipt:
-        """The transaction that makes the object visible; answers the receipt."""
-        return await self._ask("/internal/confirm/publish", request, Receipt)
+    async def publish(self, request: confirm.Publication) -> confirm.Published:
+        """The transaction that makes the objects visible, all or none; answers the receipts."""
+        return await self._ask("/internal/confirm/publish", request, confirm.Published)
+
+    async def prepare(self, request: confirm.Prepare) -> confirm.Prepared:
+        """Hold the names until a commit, a rollback or the deadline."""
+        return await self._ask("/internal/confirm/prepare", request, confirm.Prepared)
+
+    async def get_confirmation(self, request: confirm.ConfirmationRef) -> confirm.ConfirmationRecord:
+        """One confirmation; `confirmation_not_found` if it is not the tenant's."""
+        return await self._ask("/internal/confirmations/get", request, confirm.ConfirmationRecord)
+
+    async def commit(self, request: confirm.EndConfirmation) -> confirm.Committed:
+        """Publish what was prepared; refused after its deadline or its rollback."""
+        return await self._ask("/internal/confirmations/commit", request, confirm.Committed)
+
+    async def roll_back(self, request: confirm.EndConfirmation) -> confirm.ConfirmationRecord:
+        """Give up what was prepared; refused after its commit."""
+        return await self._ask("/internal/confirmations/rollback", request, confirm.ConfirmationRecord)
 
     async def list_objects(self, request: wire.ListObjects) -> wire.ObjectRecordPage:
         """A page of objects, by name."""
@@ -75,6 +103,10 @@ class MetadataClient(ServiceClient):
     async def plan_due(self) -> wire.DuePlan:
         """What a cleaning run would do now; changes nothing."""
         return await self._ask("/internal/due/plan", Request(), wire.DuePlan)
+
+    async def tend(self, request: wire.TendDrafts) -> wire.Tended:
+        """Expire, warn and give back what is due, without touching bytes."""
+        return await self._ask("/internal/due/tend", request, wire.Tended)
 
     async def claim_due(self, request: wire.ClaimDue) -> wire.DueBatch:
         """Take a batch of what is due."""

@@ -133,7 +133,9 @@ class AsgiTransport:
         exchange = _AsgiExchange(call, _context_headers(timeout))
         task = asyncio.create_task(exchange.run(self._app), context=contextvars.Context())
         try:
-            await asyncio.wait_for(task, timeout)
+            # Not `wait_for`: before Python 3.12 it can swallow a cancellation that meets the end of the task.
+            async with asyncio.timeout(timeout):
+                await task
         except TimeoutError as error:
             raise ServiceUnavailable from error
         return exchange.reply()

@@ -1,25 +1,35 @@
 """The public shapes: drafts, uploads, receipts, objects. Clients rely on them; they only ever grow."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256
+from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256, broken_rule
 from draftstore_common.contracts.names import ObjectName, PlainText, PublicBucket
 
 DraftState = Literal[
     "open", "uploaded", "confirming", "prepared", "confirmed", "expired", "discarded", "purging", "purged"
 ]
 OnConflict = Literal["fail", "replace"]
+ConfirmMode = Literal["commit", "prepare"]
+ConfirmationState = Literal["working", "prepared", "confirmed", "rolled_back"]
 Stage = Literal["draft", "main"]
 
 MIN_DRAFT_TTL = 60
 MAX_DRAFT_TTL = 7 * 24 * 3600
+DEFAULT_HOLD_TTL = 300
+MAX_HOLD_TTL = 3600
+MAX_BUNDLE = 1000
+"""Drafts one bundle may have."""
+
 MAX_PUT_SIZE = 5 * 1024**3
 """5 GiB, the most S3 takes in one PUT (S3 user guide, "Uploading objects")."""
 
 DraftTtl = Annotated[int, Field(strict=True, ge=MIN_DRAFT_TTL, le=MAX_DRAFT_TTL, description="seconds, 60 s to 7 days")]
+HoldTtl = Annotated[
+    int, Field(strict=True, ge=10, le=MAX_HOLD_TTL, description="seconds a prepared confirmation is held")
+]
 HeaderValue = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 MediaType = Annotated[
     str,
@@ -93,11 +103,22 @@ class DraftPage(Answer):
 
 
 class ConfirmOptions(Request):
-    """`on_conflict`: what to do when the name is taken. `etag` binds the confirm to the bytes that were previewed."""
+    """`on_conflict`: what to do when the name is taken. `etag` binds the confirm to the bytes that were previewed.
+
+    `mode: prepare` judges, copies and holds the name for `hold_ttl` seconds; the commit that follows cannot be refused.
+    """
 
     on_conflict: OnConflict = "fail"
     etag: ETag | None = None
     subject: Subject | None = None
+    mode: ConfirmMode = "commit"
+    hold_ttl: HoldTtl = DEFAULT_HOLD_TTL
+
+
+class Lifetime(Request):
+    """How long a draft shall live from now on. It never lives longer than its tenant's maximum, from its creation."""
+
+    ttl: DraftTtl | None = None
 
 
 class Receipt(Answer):
@@ -112,6 +133,68 @@ class Receipt(Answer):
     checksum_sha256: str | None = None
     content_type: str
     confirmed_at: Instant
+
+
+def _all_different(draft_ids: list[UUID]) -> list[UUID]:
+    if len(set(draft_ids)) < len(draft_ids):
+        raise broken_rule("repeated_draft", "Name each draft once")
+    return draft_ids
+
+
+class ConfirmationCreate(Request):
+    """Confirm several drafts, all or none; with `mode: prepare`, hold them for a commit that cannot be refused.
+
+    `etags` binds drafts to the bytes that were previewed.
+    """
+
+    draft_ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_BUNDLE), AfterValidator(_all_different)]
+    on_conflict: OnConflict = "fail"
+    etags: dict[UUID, ETag] = {}
+    subject: Subject | None = None
+    mode: ConfirmMode = "commit"
+    hold_ttl: HoldTtl = DEFAULT_HOLD_TTL
+
+
+class Confirmation(Answer):
+    """One act on one or several drafts.
+
+    `receipts` in the order of `draft_ids`, once confirmed. `token`, of a prepared one, is what commits it or rolls it
+    back until `prepared_until`. `problem` says why it was rolled back.
+    """
+
+    id: UUID
+    state: ConfirmationState
+    mode: ConfirmMode
+    draft_ids: list[UUID]
+    receipts: list[Receipt] = []
+    token: str | None = None
+    prepared_until: Instant | None = None
+    problem: dict[str, Any] | None = None
+    created_at: Instant
+
+
+class Event(Answer):
+    """Something that happened to a draft or an object. `type` is `draft.<state>` for a change of state.
+
+    `actor` is a key (`key:<id>`) or a service (`service:<name>`).
+    """
+
+    id: int
+    type: str
+    draft_id: UUID | None = None
+    object_name: str
+    from_state: DraftState | None = None
+    to_state: DraftState | None = None
+    actor: str
+    reason: str | None = None
+    at: Instant
+
+
+class EventPage(Answer):
+    """Events in the order they were committed. `next_cursor` is the place after the last: ask again from there."""
+
+    items: list[Event]
+    next_cursor: str | None = None
 
 
 class DownloadUrl(Answer):

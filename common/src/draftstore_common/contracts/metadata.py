@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from draftstore_common.contracts.base import Answer, BucketRole, Instant, Request, Sha256
-from draftstore_common.contracts.drafts import DraftState, Metadata, Object, OnConflict, Receipt
+from draftstore_common.contracts.drafts import DraftState, Event, Metadata, Object, Receipt
 from draftstore_common.contracts.names import ObjectName
 
 
@@ -19,8 +19,20 @@ class Actor(Request):
     actor: str = Field(max_length=100)
 
 
+class IdempotencyKey(Request):
+    """A caller's `Idempotency-Key`, in its scope: tenant, key lineage, route. `fingerprint` is of the payload."""
+
+    lineage: UUID
+    route: str
+    key: str
+    fingerprint: str
+
+
 class CreateDraft(Actor):
-    """Insert an `open` draft and allow one upload URL for it."""
+    """Insert an `open` draft and allow one upload URL for it.
+
+    With an idempotency key that is known for the same payload, the draft it made then is answered, unchanged.
+    """
 
     tenant_id: UUID
     bucket: str
@@ -36,6 +48,8 @@ class CreateDraft(Actor):
     subject: str | None = None
     draft_ttl: int
     upload_ttl: int
+    max_lifetime: int
+    idempotency: IdempotencyKey | None = None
 
 
 class DraftRef(Request):
@@ -48,7 +62,8 @@ class DraftRef(Request):
 class DraftRecord(Answer):
     """A draft's row, for services.
 
-    `ttl_left` is what is left until `expires_at`; `url_ttl`, where a URL was allowed, how long it may live.
+    `ttl_left` is what is left until `expires_at`; `url_ttl`, where a URL was allowed, how long it may live (0: not at
+    all, which only an idempotent replay answers).
     `size` and `etag` are those of the bytes that were seen; of a confirmed draft, those that were judged.
     """
 
@@ -137,78 +152,21 @@ class DiscardDraft(DraftRef, Actor):
     """Give a draft up. Repeatable; refused once it is confirmed or being confirmed."""
 
 
+class ExtendDraft(DraftRef, Actor):
+    """Let a living draft live for `ttl` seconds from now, at least, and never longer than its lifetime allows."""
+
+    ttl: int
+
+
+class RestoreDraft(ExtendDraft):
+    """Bring an expired draft back, while its bytes are kept. A living one is answered as it is."""
+
+
 class RecordUploaded(DraftRef, Actor):
     """Bytes were seen: `open` → `uploaded` with what the store said. No change in any other state."""
 
     size: int
     etag: str
-
-
-class ClaimConfirm(DraftRef, Actor):
-    """Claim a draft for one confirm attempt. `lease_ttl` is how long the claim holds unless renewed."""
-
-    subject: str | None = None
-    lease_ttl: int
-
-
-class ConfirmClaim(Answer):
-    """`claimed`: go ahead, with `draft.fence`. `confirmed`: here is the receipt. `busy`: another attempt is alive."""
-
-    outcome: Literal["claimed", "confirmed", "busy"]
-    draft: DraftRecord
-    receipt: Receipt | None = None
-
-
-class FencedRef(DraftRef):
-    """A claim, by the fencing number it was given. A number that is no longer the row's is refused."""
-
-    fence: int
-
-
-class RenewClaim(FencedRef):
-    """Prolong a claim from now."""
-
-    lease_ttl: int
-
-
-class ReleaseClaim(FencedRef, Actor):
-    """Give a claim back; the draft is `uploaded` if bytes were seen, else `open`. `reason` goes to the event.
-
-    `outage`: the attempt failed through no fault of its caller, so the draft keeps at least ten minutes to live.
-    """
-
-    reason: str = Field(max_length=200)
-    outage: bool = False
-    size: int | None = None
-    etag: str | None = None
-
-
-class ReserveKey(FencedRef):
-    """Record the main-bucket key this attempt writes, before it writes, for bytes of exactly this ETag."""
-
-    etag: str
-    size: int
-    on_conflict: OnConflict
-
-
-class ReservedKey(Answer):
-    """The key this attempt writes; nobody else ever will."""
-
-    storage_key: str
-
-
-class Publish(FencedRef, Actor):
-    """The one transaction of a confirm: object row, receipt, `confirmed`, event."""
-
-    storage_key: str
-    main_bucket: str
-    store_id: str
-    on_conflict: OnConflict
-    size: int
-    etag: str
-    content_type: str
-    checksum_sha256: Sha256 | None = None
-    url_grace: int = Field(ge=0, description="seconds a replaced object's bytes stay, for URLs already given out")
 
 
 class ListObjects(Request):
@@ -250,7 +208,6 @@ class ClaimDue(Request):
 
     limit: int = Field(default=1000, ge=1, le=1000)
     lease_ttl: int = Field(default=300, ge=1, le=3600)
-    restore_grace: int = Field(default=0, ge=0)
 
 
 class DueItem(Answer):
@@ -267,16 +224,28 @@ class DueItem(Answer):
 
 
 class DueBatch(Answer):
-    """What was claimed, and what the claim itself settled: drafts expired, dead confirm attempts given back.
+    """What was claimed. While it is not empty, there may be more."""
+
+    items: list[DueItem]
+    now: Instant
+
+
+class TendDrafts(Request):
+    """Move up to `limit` living drafts whose time has come, without touching bytes."""
+
+    limit: int = Field(default=1000, ge=1, le=1000)
+
+
+class Tended(Answer):
+    """What was moved: expired, given back by dead attempts or lapsed holds, warned of their expiry.
 
     `taken` counts all of it: while it is not 0, there may be more.
     """
 
-    items: list[DueItem]
     taken: int
-    expired: int = 0
-    recovered: int = 0
-    now: Instant
+    expired: int
+    recovered: int
+    warned: int
 
 
 class PurgedItem(Request):
@@ -305,7 +274,25 @@ class DuePlan(Answer):
     expired_drafts: int
     leftovers: int
     object_keys: int
-    dead_attempts: int
+    lapsed_claims: int
+    warnings: int
     bytes: int
     oldest_due_at: Instant | None = None
     now: Instant
+
+
+class ListEvents(Request):
+    """Events of a tenant in commit order, after `cursor`; of one draft, or of names with one of these prefixes."""
+
+    tenant_id: UUID
+    draft_id: UUID | None = None
+    name_prefixes: list[str] = []
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class EventRecords(Answer):
+    """Events, and the place after the last of them (the place given, when there are none)."""
+
+    items: list[Event]
+    next_cursor: str | None = None

@@ -18,9 +18,10 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(BaseModel):
-    """One wrong field: where it is, its own code, and what to change."""
+    """One wrong field: where it is, its own code, and what to change. `id`: of the thing it names, if it names one."""
 
     field: str
+    id: str | None = None
     code: str
     detail: str
 

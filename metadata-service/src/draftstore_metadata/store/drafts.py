@@ -1,5 +1,6 @@
 """SQL of drafts outside a confirm: create, read, list, allow a URL, note bytes, give up."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,13 +11,15 @@ from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.ids import uuid7
-from draftstore_metadata.domain import WRITE_SLACK, draft_key
+from draftstore_metadata.domain import WRITE_SLACK, draft_key, warning_lead
+from draftstore_metadata.store.idempotency import take
 from draftstore_metadata.store.rows import (
     DRAFT,
     OBJECT,
     SEEN_STATE,
     SUBJECT_MATCHES,
     draft_record,
+    given_back,
     object_record,
     transition,
 )
@@ -26,9 +29,10 @@ _CREATE = f"""
         INSERT INTO metadata.drafts AS d (
             id, tenant_id, bucket, object_name, storage_key, state, upload_type, declared_size, declared_content_type,
             declared_checksum_sha256, cache_control, content_disposition, content_encoding, metadata, subject,
-            created_by, expires_at, write_horizon_at, purge_due_at)
+            created_by, expires_at, write_horizon_at, lifetime_ends_at, warn_at, purge_due_at)
         VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-            now() + $16, now() + $17, now() + $16)
+            now() + $16, now() + $17, now() + $18, now() + $16 - $19::interval,
+            now() + $16 - coalesce($19, interval '0'))
         RETURNING *
     ), logged AS (
         INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, to_state, actor)
@@ -73,21 +77,79 @@ _UPLOADED = transition("uploaded", "size = $5, etag = $6", where="d.state = 'ope
 
 _DISCARD = transition("discarded", "purge_due_at = now(), discarded_at = now()", where="d.expires_at > now()")
 
+# What is asked for, as far as the lifetime allows; a draft that would live longer anyway is left as it is.
+_EXTEND = f"""
+    WITH old AS (
+        SELECT d.id, d.expires_at, greatest(d.expires_at, least(now() + $4, d.lifetime_ends_at)) AS longer
+        FROM metadata.drafts d
+        WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN ('open', 'uploaded') AND d.expires_at > now()
+        FOR UPDATE
+    ), moved AS (
+        UPDATE metadata.drafts d SET expires_at = old.longer,
+            warn_at = CASE WHEN old.longer > old.expires_at THEN old.longer - $5::interval ELSE d.warn_at END,
+            purge_due_at = CASE
+                WHEN old.longer > old.expires_at THEN old.longer - coalesce($5, interval '0') ELSE d.purge_due_at END
+        FROM old WHERE d.id = old.id
+        RETURNING {DRAFT}, old.longer > old.expires_at AS extended, d.state AS row_state
+    ), logged AS (
+        INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, from_state, to_state, actor, reason)
+        SELECT tenant_id, id, object_name, 'draft.extended', row_state, row_state, $3, 'extended by caller'
+        FROM moved WHERE extended
+    )
+    SELECT * FROM moved"""
+
+_EXPIRE = transition("expired", "purge_due_at = now() + $5", where="d.expires_at <= now()")
+
+_RESTORED_UNTIL = "least(now() + $5, d.lifetime_ends_at)"
+
+_RESTORE = transition(
+    "uploaded",
+    f"""expires_at = {_RESTORED_UNTIL}, warn_at = {_RESTORED_UNTIL} - $7::interval,
+    purge_due_at = {_RESTORED_UNTIL} - coalesce($7, interval '0')""",
+    where="d.state = 'expired' AND d.expires_at + $6 > now() AND d.lifetime_ends_at > now()",
+    target_sql=given_back("d.etag"),
+)
+
+# Until when a URL that was given out for this draft may be used: its horizon, less the slack.
+_URL_LEFT = f"""
+    SELECT {DRAFT}, CASE WHEN d.state IN ('open', 'uploaded') THEN greatest(0, floor(extract(
+            epoch FROM least(d.write_horizon_at - $3::interval, d.expires_at) - now())))::int ELSE 0 END AS url_ttl
+    FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = $2"""
+
 MAX_BY_NAME = 100
 """Drafts of one name that are looked at; whoever has more must say which one is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long before its expiry a draft is warned of, and how long after it bytes are kept."""
+
+    expiry_warning: timedelta
+    restore_grace: timedelta
 
 
 class DraftStore:
     """Drafts as rows. Every method works on one tenant; a foreign draft is never seen."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, times: Times) -> None:
         self._database = database
+        self._times = times
 
     async def create(self, new: wire.CreateDraft) -> DraftRecord:
-        """Insert an `open` draft with its key, its time, and the horizon of its first URL."""
-        row = await self._database.row(_CREATE, *_create_arguments(new))
-        assert row is not None  # noqa: S101  an INSERT … RETURNING answers its row or raises
-        return draft_record(row, url_ttl=min(new.upload_ttl, new.draft_ttl))
+        """Insert an `open` draft with its key, its time, and the horizon of its first URL.
+
+        The draft of a known idempotency key is answered instead, with what is left of its latest URL's time.
+        """
+        arguments = self._create_arguments(new)
+        if new.idempotency is None:
+            return _created(await self._database.row(_CREATE, *arguments), new)
+        async with self._database.transaction() as connection:
+            known = await take(connection, new.tenant_id, new.idempotency, arguments[0])
+            if known is None:
+                return _created(await connection.fetchrow(_CREATE, *arguments), new)
+            row = await connection.fetchrow(_URL_LEFT, new.tenant_id, known, WRITE_SLACK)
+            assert row is not None  # noqa: S101  drafts are never deleted
+            return draft_record(row)
 
     async def get(self, tenant_id: UUID, draft_id: UUID) -> asyncpg.Record | None:
         """A draft's row with what decides its fate (`now`, `lease_expires_at`, `discarded_at`)."""
@@ -129,18 +191,44 @@ class DraftStore:
         """Give a living draft up, its bytes due at once; None if its state forbids it."""
         return await self._moved(_DISCARD, request, request.actor, "discarded by caller")
 
-    async def _moved(self, sql: str, ref: wire.DraftRef, *rest: Any) -> DraftRecord | None:
-        row = await self._database.row(sql, ref.tenant_id, ref.draft_id, *rest)
+    async def extend(self, request: wire.ExtendDraft) -> DraftRecord | None:
+        """Move a living draft's expiry; None if it is not living, or claimed."""
+        ttl = _seconds(request.ttl)
+        lead = warning_lead(ttl, self._times.expiry_warning)
+        row = await self._database.row(_EXTEND, request.tenant_id, request.draft_id, request.actor, ttl, lead)
         return draft_record(row) if row else None
 
+    async def restore(self, request: wire.RestoreDraft) -> DraftRecord | None:
+        """Bring an expired draft back within the grace; None if it is not expired, or too late."""
+        ttl, grace = _seconds(request.ttl), self._times.restore_grace
+        who = (request.tenant_id, [request.draft_id], request.actor)
+        lead = warning_lead(ttl, self._times.expiry_warning)
+        async with self._database.transaction() as connection:
+            await connection.fetch(_EXPIRE, *who, "its time was over", grace)
+            row = await connection.fetchrow(_RESTORE, *who, "restored by caller", ttl, grace, lead)
+        return draft_record(row) if row else None
 
-def _create_arguments(new: wire.CreateDraft) -> tuple[object, ...]:
-    lifetime = _seconds(new.draft_ttl)
-    horizon = min(_seconds(new.upload_ttl), lifetime) + WRITE_SLACK
-    where = (uuid7(), new.tenant_id, new.bucket, new.object_name, draft_key(new.tenant_id), new.upload_type)
-    declared = (new.size, new.content_type, new.checksum_sha256)
-    headers = (new.cache_control, new.content_disposition, new.content_encoding)
-    return (*where, *declared, *headers, new.metadata, new.subject, new.actor, lifetime, horizon)
+    async def _moved(self, sql: str, ref: wire.DraftRef, *rest: Any) -> DraftRecord | None:
+        row = await self._database.row(sql, ref.tenant_id, [ref.draft_id], *rest)
+        return draft_record(row) if row else None
+
+    def _create_arguments(self, new: wire.CreateDraft) -> tuple[Any, ...]:
+        lifetime = _seconds(min(new.draft_ttl, new.max_lifetime))
+        times = (
+            lifetime,
+            min(_seconds(new.upload_ttl), lifetime) + WRITE_SLACK,
+            _seconds(new.max_lifetime),
+            warning_lead(lifetime, self._times.expiry_warning),
+        )
+        where = (uuid7(), new.tenant_id, new.bucket, new.object_name, draft_key(new.tenant_id), new.upload_type)
+        declared = (new.size, new.content_type, new.checksum_sha256)
+        headers = (new.cache_control, new.content_disposition, new.content_encoding)
+        return (*where, *declared, *headers, new.metadata, new.subject, new.actor, *times)
+
+
+def _created(row: asyncpg.Record | None, new: wire.CreateDraft) -> DraftRecord:
+    assert row is not None  # noqa: S101  an INSERT … RETURNING answers its row or raises
+    return draft_record(row, url_ttl=min(new.upload_ttl, new.draft_ttl, new.max_lifetime))
 
 
 def _seconds(count: int) -> timedelta:

@@ -1,7 +1,7 @@
-"""SQL of cleaning: what is due, taken in leased batches. Costs what is due, not what is stored.
+"""SQL of cleaning: bytes that are due for removal, taken in leased batches. Costs what is due, not what is stored.
 
-`purge_due_at` says when a row wants attention, whatever its state; taking a row moves it into the future by the
-lease, so that a worker that dies gives it back by doing nothing.
+`purge_due_at` says when a row's bytes go, in every state in which they do; taking a row moves it into the future by
+the lease, so that a worker that dies gives it back by doing nothing.
 """
 
 from datetime import datetime, timedelta
@@ -11,61 +11,39 @@ import asyncpg
 
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.kit.database import Database
-from draftstore_metadata.domain import COPY_HORIZON, RECOVERY_TTL
-from draftstore_metadata.store.rows import Connection, given_back
+from draftstore_metadata.domain import COPY_HORIZON
+from draftstore_metadata.store.rows import Connection
 
 _ACTOR = "service:cleaner"
 
-_BYTES_GO = frozenset({"purging", "purged", "confirmed"})
-
+_BYTES_GO = "('confirmed', 'expired', 'discarded', 'purging', 'purged')"
 
 _EVENTS = """INSERT INTO metadata.events
     (tenant_id, draft_id, object_name, type, from_state, to_state, actor, reason)"""
 
-# One pass over what is due, oldest first, whatever its state:
-#   a confirm attempt whose lease ran out   is given back, with time to confirm it again
-#   an overdue draft                        expires; its bytes go at once, or after the grace
+# One pass over what is due, oldest first:
 #   expired, discarded, or half purged      its bytes go
 #   confirmed or purged                     its bytes go once more, for a PUT that landed late
 _TAKE_DRAFTS = f"""
     WITH due AS (
-        SELECT id, state FROM metadata.drafts WHERE purge_due_at <= now()
+        SELECT id, state FROM metadata.drafts WHERE purge_due_at <= now() AND state IN {_BYTES_GO}
         ORDER BY purge_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE metadata.drafts d SET
-            state = CASE
-                WHEN due.state = 'confirming' THEN {given_back("d.etag")}
-                WHEN due.state IN ('open', 'uploaded') AND $3 > interval '0' THEN 'expired'
-                WHEN due.state IN ('open', 'uploaded', 'expired', 'discarded') THEN 'purging'
-                ELSE due.state END,
-            expires_at = CASE due.state WHEN 'confirming' THEN greatest(d.expires_at, now() + $4) ELSE d.expires_at END,
-            lease_expires_at = NULL,
-            purge_due_at = CASE
-                WHEN due.state = 'confirming' THEN greatest(d.expires_at, now() + $4)
-                WHEN due.state IN ('open', 'uploaded') AND $3 > interval '0' THEN now() + $3
-                ELSE now() + $2 END
+            state = CASE WHEN due.state IN ('expired', 'discarded') THEN 'purging' ELSE due.state END,
+            purge_due_at = now() + $2
         FROM due WHERE d.id = due.id
         RETURNING d.tenant_id, d.id, d.object_name, due.state AS from_state, d.state, d.storage_key, d.upload_id,
             coalesce(d.size, d.declared_size) AS size, d.write_horizon_at <= now() AS final
-    ), steps AS (
-        SELECT 1 AS step, moved.*, state AS to_state, 'the confirm attempt died' AS reason
-        FROM moved WHERE from_state = 'confirming'
-        UNION ALL SELECT 1, moved.*, 'expired', 'its time was over'
-        FROM moved WHERE from_state IN ('open', 'uploaded')
-        UNION ALL SELECT 2, moved.*, 'purging', 'due'
-        FROM moved WHERE state = 'purging' AND from_state <> 'purging'
     ), logged AS (
         {_EVENTS}
-        SELECT tenant_id, id, object_name, 'draft.' || to_state,
-            CASE WHEN step = 2 AND from_state <> 'discarded' THEN 'expired' ELSE from_state END, to_state,
-            '{_ACTOR}', reason
-        FROM steps ORDER BY id, step
+        SELECT tenant_id, id, object_name, 'draft.purging', from_state, state, '{_ACTOR}', 'due'
+        FROM moved WHERE from_state <> state ORDER BY id
     ), dropped AS (
         UPDATE metadata.object_keys k SET state = 'garbage', purge_due_at = now()
-        FROM moved
-        WHERE k.draft_id = moved.id AND k.state = 'reserved' AND moved.state = 'purging'
+        FROM moved WHERE k.draft_id = moved.id AND k.state = 'reserved' AND moved.state = 'purging'
     )
-    SELECT 'draft' AS kind, 'draft' AS role, id, storage_key, upload_id, from_state, state, size, final FROM moved"""
+    SELECT 'draft' AS kind, 'draft' AS role, id, storage_key, upload_id, state, size, final FROM moved"""
 
 _TAKE_KEYS = """
     WITH due AS (
@@ -106,14 +84,20 @@ _PURGED_KEYS = """
     )
     SELECT count(*) FROM moved"""
 
-_PLAN = """
-    SELECT count(*) FILTER (WHERE state IN ('open', 'uploaded', 'expired', 'discarded', 'purging')) AS expired_drafts,
+_PLAN = f"""
+    SELECT count(*) FILTER (WHERE goes) AS expired_drafts,
         count(*) FILTER (WHERE state IN ('confirmed', 'purged')) AS leftovers,
-        count(*) FILTER (WHERE state = 'confirming') AS dead_attempts,
-        coalesce(sum(coalesce(size, declared_size))
-            FILTER (WHERE state IN ('open', 'uploaded', 'expired', 'discarded', 'purging')), 0) AS draft_bytes,
+        count(*) FILTER (WHERE state IN ('confirming', 'prepared')) AS lapsed_claims,
+        count(*) FILTER (WHERE state IN ('open', 'uploaded') AND expires_at > now()) AS warnings,
+        coalesce(sum(coalesce(size, declared_size)) FILTER (WHERE goes), 0) AS draft_bytes,
         min(purge_due_at) AS oldest_due_at, now() AS now
-    FROM metadata.drafts WHERE purge_due_at <= now()"""
+    FROM (
+        SELECT *, state NOT IN ('confirmed', 'purged') AS goes FROM metadata.drafts
+        WHERE purge_due_at <= now() AND state IN {_BYTES_GO}
+        UNION ALL
+        SELECT *, state IN ('open', 'uploaded') AND expires_at <= now() FROM metadata.drafts
+        WHERE purge_due_at <= now() AND state IN ('open', 'uploaded', 'confirming', 'prepared')
+    ) AS due"""
 
 _PLAN_KEYS = """
     SELECT count(*) AS object_keys, coalesce(sum(size) FILTER (WHERE purges = 0), 0) AS bytes,
@@ -128,20 +112,13 @@ class DueStore:
         self._database = database
 
     async def claim(self, request: wire.ClaimDue) -> wire.DueBatch:
-        """Take up to `limit` due things: give dead attempts back, expire what is overdue, hand out what to delete."""
-        lease, grace = timedelta(seconds=request.lease_ttl), timedelta(seconds=request.restore_grace)
+        """Take up to `limit` things whose bytes go; nobody else gets them before the lease is over."""
+        lease = timedelta(seconds=request.lease_ttl)
         async with self._database.transaction() as connection:
-            drafts = list(await connection.fetch(_TAKE_DRAFTS, request.limit, lease, grace, RECOVERY_TTL))
+            drafts = list(await connection.fetch(_TAKE_DRAFTS, request.limit, lease))
             keys = list(await connection.fetch(_TAKE_KEYS, request.limit - len(drafts), lease))
             now: datetime = await connection.fetchval("SELECT now()")
-        items = [row for row in drafts if row["state"] in _BYTES_GO] + keys
-        return wire.DueBatch(
-            items=[wire.DueItem.model_validate(dict(row)) for row in items],
-            taken=len(drafts) + len(keys),
-            expired=sum(row["from_state"] in {"open", "uploaded"} for row in drafts),
-            recovered=sum(row["from_state"] == "confirming" for row in drafts),
-            now=now,
-        )
+        return wire.DueBatch(items=[wire.DueItem.model_validate(dict(row)) for row in drafts + keys], now=now)
 
     async def report(self, request: wire.ReportPurged) -> int:
         """Note what is gone. Repeatable; a report about something that moved on changes nothing."""
@@ -158,7 +135,8 @@ class DueStore:
         return wire.DuePlan(
             expired_drafts=drafts["expired_drafts"],
             leftovers=drafts["leftovers"],
-            dead_attempts=drafts["dead_attempts"],
+            lapsed_claims=drafts["lapsed_claims"],
+            warnings=drafts["warnings"],
             object_keys=keys["object_keys"],
             bytes=drafts["draft_bytes"] + keys["bytes"],
             oldest_due_at=oldest,

@@ -18,7 +18,7 @@ SEEN_STATE = """CASE WHEN d.state IN ('open', 'uploaded') AND d.expires_at <= no
 DRAFT = f"""d.id, d.tenant_id, d.bucket, d.object_name, d.storage_key, {SEEN_STATE} AS state, d.upload_type,
     d.upload_id, d.declared_size, d.declared_content_type, d.declared_checksum_sha256, d.cache_control,
     d.content_disposition, d.content_encoding, d.metadata, d.subject, d.size, d.etag, d.fence, d.receipt,
-    greatest(0, floor(extract(epoch FROM d.expires_at - now())))::int AS ttl_left,
+    d.confirmation_id, greatest(0, floor(extract(epoch FROM d.expires_at - now())))::int AS ttl_left,
     d.created_at, d.expires_at, d.lease_expires_at, d.discarded_at, now() AS now"""
 
 OBJECT = """o.id, o.tenant_id, o.bucket, o.object_name, o.storage_key, o.final_location, o.generation, o.size, o.etag,
@@ -51,25 +51,52 @@ def given_back(etag: str) -> str:
     return f"CASE WHEN {etag} IS NULL THEN 'open' ELSE 'uploaded' END"
 
 
-def transition(target: DraftState, assignments: str, *, where: str = "true", target_sql: str | None = None) -> str:
-    """A statement that moves one draft by compare-and-set and writes the event beside it, in one transaction.
+CLAIMED = "('confirming', 'prepared')"
+"""States in which one attempt, or one caller's hold, owns the draft until `lease_expires_at`."""
 
-    Its first four parameters are tenant, draft, actor and reason; `assignments` (on `d`) and `where` (on the same
-    row before the move, also `d`) continue from $5. It answers the moved row, or none when the row was not in a
-    state that may become `target`. Two of these at once: the second waits for the first, looks again, and finds
-    another state. `target_sql` chooses between `target` and another state with the same sources.
+
+def time_to_retry(recovery: str) -> str:
+    """When a draft that is given back expires: not before `recovery` from now, so that its caller can try again.
+
+    A caller can make a hold lapse at will: that never lengthens a draft's life beyond its lifetime.
     """
+    longer = f"now() + {recovery}"
+    return f"""greatest(d.expires_at,
+        CASE d.state WHEN 'prepared' THEN least({longer}, d.lifetime_ends_at) ELSE {longer} END)"""
+
+
+def transition(
+    target: DraftState,
+    assignments: str,
+    *,
+    where: str = "true",
+    target_sql: str | None = None,
+    given: str | None = None,
+    whole: bool = False,
+    reason: str = "$4",
+) -> str:
+    """A statement that moves drafts by compare-and-set and writes the events beside it, in one transaction.
+
+    Its first four parameters are tenant, drafts, actor and reason. With `given` (columns in SQL), $5 is a JSON array
+    of what is given for each draft by `draft_id`, which `where` sees as `g` and `assignments` as `old`. `assignments`
+    (on `d`) and `where` (on the same row before the move, also `d`) go on from there. It answers the moved rows: those
+    that were in a state which may become `target`; with `whole`, all of them or none. Two of these at once: the second
+    waits for the first, looks again, and finds another state; rows are locked in the order of their ids.
+    `target_sql` chooses between `target` and another state with the same sources.
+    """
+    more = f" JOIN jsonb_to_recordset($5::jsonb) AS g (draft_id uuid, {given}) ON g.draft_id = d.id" if given else ""
     return f"""
         WITH old AS (
-            SELECT d.id, d.state FROM metadata.drafts d
-            WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN ({as_list(sources(target))}) AND ({where})
-            FOR UPDATE
+            SELECT d.id, d.state{", g.*" if given else ""} FROM metadata.drafts d{more}
+            WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[]) AND d.state IN ({as_list(sources(target))}) AND ({where})
+            ORDER BY d.id FOR UPDATE OF d
         ), moved AS (
             UPDATE metadata.drafts d SET state = {target_sql or f"'{target}'"}, {assignments}
-            FROM old WHERE d.id = old.id
+            FROM old WHERE d.id = old.id{" AND (SELECT count(*) FROM old) = cardinality($2::uuid[])" if whole else ""}
             RETURNING {DRAFT}, old.state AS from_state, d.state AS to_state
         ), logged AS (
             INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, from_state, to_state, actor, reason)
-            SELECT tenant_id, id, object_name, 'draft.' || to_state, from_state, to_state, $3, $4 FROM moved
+            SELECT tenant_id, id, object_name, 'draft.' || to_state, from_state, to_state, $3, {reason}
+            FROM moved ORDER BY id
         )
         SELECT * FROM moved"""

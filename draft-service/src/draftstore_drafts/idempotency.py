@@ -1,0 +1,29 @@
+"""`Idempotency-Key`: the same request sent again does nothing more, and is answered as the first was."""
+
+from hashlib import sha256
+from typing import Annotated
+
+from fastapi import Header
+from pydantic import BaseModel
+
+from draftstore_common.contracts.identity import Principal
+from draftstore_common.contracts.metadata import IdempotencyKey
+
+IdempotencyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="sent again within 24 hours, the same request does nothing more",
+    ),
+]
+
+
+def idempotency_key(header: str | None, principal: Principal, route: str, body: BaseModel) -> IdempotencyKey | None:
+    """The key in its scope (tenant, API key, route), with what it was sent with; None where none was sent."""
+    if header is None:
+        return None
+    fingerprint = sha256(body.model_dump_json().encode()).hexdigest()
+    return IdempotencyKey(lineage=principal.key_id, route=route, key=header, fingerprint=fingerprint)

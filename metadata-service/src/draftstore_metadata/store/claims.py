@@ -1,0 +1,141 @@
+"""SQL of claims: take drafts for an attempt, prolong, give back. The row decides, all rows of an attempt together."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from draftstore_common.contracts import confirm as wire
+from draftstore_common.kit.database import Database
+from draftstore_metadata.domain import RECOVERY_TTL
+from draftstore_metadata.errors import LeaseLost
+from draftstore_metadata.store import confirmations
+from draftstore_metadata.store.idempotency import take
+from draftstore_metadata.store.rows import (
+    CLAIMED,
+    DRAFT,
+    SUBJECT_MATCHES,
+    Connection,
+    given_back,
+    time_to_retry,
+    transition,
+)
+
+_CLAIM = transition(
+    "confirming",
+    """fence = d.fence + 1, lease_expires_at = now() + $5, purge_due_at = now() + $5, confirmation_id = $7""",
+    where=f"d.expires_at > now() AND {SUBJECT_MATCHES.format(given='$6')}",
+    whole=True,
+)
+
+_LOOK = f"SELECT {DRAFT} FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[])"
+
+_LATER = time_to_retry("$5")
+
+_GIVEN_BACK = f"""lease_expires_at = NULL, confirmation_id = NULL, expires_at = {_LATER},
+    purge_due_at = coalesce(d.warn_at, {_LATER})"""
+
+RECOVER = transition(
+    "uploaded",
+    _GIVEN_BACK,
+    where=f"d.state IN {CLAIMED} AND d.lease_expires_at <= now()",
+    target_sql=given_back("d.etag"),
+)
+"""Gives back claims and holds whose time is over; $5 is the time their callers get to try again."""
+
+_RENEW = """
+    UPDATE metadata.drafts d SET lease_expires_at = now() + $4, purge_due_at = now() + $4
+    FROM unnest($2::uuid[], $3::bigint[]) AS g (draft_id, fence)
+    WHERE d.tenant_id = $1 AND d.id = g.draft_id AND d.state = 'confirming' AND d.fence = g.fence RETURNING d.id"""
+
+_RELEASE = transition(
+    "uploaded",
+    f"{_GIVEN_BACK.replace('$5', '$6')}, size = coalesce(old.size, d.size), etag = coalesce(old.etag, d.etag)",
+    given="fence bigint, size bigint, etag text",
+    where="d.state = 'confirming' AND d.fence = g.fence",
+    target_sql=given_back("coalesce(old.etag, d.etag)"),
+)
+
+
+class ClaimStore:
+    """Claims on drafts. `LeaseLost` means: stop, another attempt holds a draft."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, request: wire.ClaimDrafts, draft_ids: list[UUID]) -> list[asyncpg.Record] | None:
+        """Take all these drafts, each with a new fencing number, or none (None): a row forbids it now.
+
+        With a confirmation, its row is made beside: confirmed already, if nothing is left to claim. `Known` if its
+        idempotency key made one before.
+        """
+        if request.confirmation is None:
+            return _all(await self._database.rows(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
+        async with self._database.transaction() as connection:
+            await _take_key(connection, request.tenant_id, request.confirmation)
+            claimed = _all(await connection.fetch(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
+            if claimed is not None:
+                await confirmations.begin(
+                    connection, request, request.confirmation, "working" if claimed else "confirmed"
+                )
+            return claimed
+
+    async def look(self, tenant_id: UUID, draft_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
+        """The rows as they are, by draft."""
+        rows = await self._database.rows(_LOOK, tenant_id, draft_ids)
+        return {row["id"]: row for row in rows}
+
+    async def recover(self, tenant_id: UUID, draft_ids: list[UUID]) -> None:
+        """Give back drafts whose attempt died or whose hold is over, with time left to confirm them again."""
+        if not draft_ids:
+            return
+        await self._database.rows(RECOVER, tenant_id, draft_ids, "service:metadata", "the claim lapsed", RECOVERY_TTL)
+
+    async def renew(self, request: wire.RenewClaims) -> None:
+        """Prolong the claims from now."""
+        lease = timedelta(seconds=request.lease_ttl)
+        async with self._database.transaction() as connection:
+            await confirmations.renew(connection, request, lease)
+            ids, fences = _columns(request.claims)
+            if len(await connection.fetch(_RENEW, request.tenant_id, ids, fences, lease)) < len(ids):
+                raise LeaseLost
+
+    async def release(self, request: wire.ReleaseClaims) -> None:
+        """Give the claims back. Those that were lost already stay lost, without an error."""
+        ids, _ = _columns(request.claims)
+        seen = [claim.model_dump(mode="json") for claim in request.claims]
+        longer = RECOVERY_TTL if request.outage else timedelta()
+        async with self._database.transaction() as connection:
+            await confirmations.roll_back_work(connection, request)
+            await connection.fetch(_RELEASE, request.tenant_id, ids, request.actor, request.reason, seen, longer)
+
+
+class Known(Exception):
+    """The idempotency key of a new confirmation has made one before."""
+
+    def __init__(self, confirmation_id: UUID) -> None:
+        self.confirmation_id = confirmation_id
+        super().__init__(str(confirmation_id))
+
+
+async def _take_key(connection: Connection, tenant_id: UUID, new: wire.NewConfirmation) -> None:
+    if new.idempotency is None:
+        return
+    known = await take(connection, tenant_id, new.idempotency, new.id)
+    if known is not None:
+        raise Known(known)
+
+
+def _claim_arguments(request: wire.ClaimDrafts, draft_ids: list[UUID]) -> tuple[Any, ...]:
+    lease = timedelta(seconds=request.lease_ttl)
+    confirmation_id = request.confirmation.id if request.confirmation else None
+    return (request.tenant_id, draft_ids, request.actor, "confirm", lease, request.subject, confirmation_id)
+
+
+def _all(rows: list[asyncpg.Record], draft_ids: list[UUID]) -> list[asyncpg.Record] | None:
+    return rows if len(rows) == len(draft_ids) else None
+
+
+def _columns(claims: "list[wire.Claim] | list[wire.SeenClaim]") -> tuple[list[UUID], list[int]]:
+    return [claim.draft_id for claim in claims], [claim.fence for claim in claims]

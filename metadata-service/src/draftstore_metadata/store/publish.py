@@ -1,0 +1,252 @@
+"""SQL of publishing: the one transaction of a confirm, and its two halves when a caller ties it to its own.
+
+`publish` makes objects visible at once. `prepare` holds their names, and `commit` then makes them visible with the
+same statements, or `roll_back` gives the drafts back. All of a publication's drafts, or none.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from draftstore_common.contracts import confirm as wire
+from draftstore_common.contracts.drafts import Receipt
+from draftstore_common.kit.database import Database
+from draftstore_common.kit.ids import uuid7
+from draftstore_metadata.domain import RECOVERY_TTL
+from draftstore_metadata.errors import ConfirmationEnded
+from draftstore_metadata.store import confirmations, keys, names
+from draftstore_metadata.store.claims import RECOVER
+from draftstore_metadata.store.names import NamesRefused
+from draftstore_metadata.store.rows import OBJECT, Connection, given_back, time_to_retry, transition
+
+_GIVEN = """jsonb_to_recordset($2::jsonb) AS g (object_id uuid, draft_id uuid, storage_key text, size bigint, etag text,
+    checksum_sha256 text, content_type text, final_location text)"""
+
+_INSERT = f"""
+    INSERT INTO metadata.objects AS o (id, tenant_id, bucket, object_name, storage_key, store_id, final_location,
+        generation, size, etag, checksum_sha256, content_type, content_disposition, metadata, draft_id, confirmed_at)
+    SELECT g.object_id, d.tenant_id, d.bucket, d.object_name, g.storage_key, $1, g.final_location, 1, g.size, g.etag,
+        g.checksum_sha256, g.content_type, d.content_disposition, d.metadata, d.id, date_trunc('milliseconds', now())
+    FROM {_GIVEN} JOIN metadata.drafts d ON d.id = g.draft_id
+    WHERE NOT EXISTS ({names.OTHERS_HOLD})
+    ORDER BY d.bucket, d.object_name
+    ON CONFLICT (tenant_id, bucket, object_name) DO NOTHING RETURNING {OBJECT}"""
+
+_LOCK_OLD = """
+    SELECT o.id, o.storage_key, d.id AS draft_id FROM metadata.drafts d
+    JOIN metadata.objects o ON o.tenant_id = d.tenant_id AND o.bucket = d.bucket AND o.object_name = d.object_name
+    WHERE d.id = ANY($1::uuid[]) ORDER BY o.bucket, o.object_name FOR UPDATE OF o"""
+
+_REPLACE = f"""
+    UPDATE metadata.objects o SET storage_key = g.storage_key, store_id = $1, final_location = g.final_location,
+        generation = o.generation + 1, size = g.size, etag = g.etag, checksum_sha256 = g.checksum_sha256,
+        content_type = g.content_type, content_disposition = d.content_disposition, metadata = d.metadata,
+        draft_id = d.id, confirmed_at = date_trunc('milliseconds', now())
+    FROM {_GIVEN} JOIN metadata.drafts d ON d.id = g.draft_id
+    WHERE o.id = g.object_id RETURNING {OBJECT}"""
+
+_REPLACED_EVENT = """
+    INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, actor)
+    SELECT tenant_id, id, object_name, 'object.replaced', $2 FROM metadata.drafts
+    WHERE id = ANY($1::uuid[]) ORDER BY id"""
+
+_CONFIRMED = transition(
+    "confirmed",
+    """receipt = old.receipt, size = old.size, etag = old.etag, lease_expires_at = NULL,
+    purge_due_at = d.write_horizon_at""",
+    given="fence bigint, receipt jsonb, size bigint, etag text",
+    where="d.fence = g.fence",
+    whole=True,
+    reason="$4 || (receipt->>'final_location')",
+)
+
+_PREPARED = transition(
+    "prepared",
+    "lease_expires_at = now() + $5, purge_due_at = now() + $5",
+    whole=True,
+)
+
+_LATER = time_to_retry("$5")
+
+_ROLLED_BACK = transition(
+    "uploaded",
+    f"""lease_expires_at = NULL, confirmation_id = NULL, expires_at = {_LATER},
+    purge_due_at = coalesce(d.warn_at, {_LATER})""",
+    where="d.state = 'prepared' AND d.confirmation_id = $6",
+    target_sql=given_back("d.etag"),
+)
+
+_DRAFT_KEYS = "SELECT storage_key FROM metadata.drafts WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
+
+
+class PublishStore:
+    """Publications and holds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def publish(self, request: wire.Publication) -> wire.Published:
+        """Object rows, receipts, `confirmed` and events, or nothing of it. `LeaseLost` if a claim was lost."""
+        try:
+            async with self._database.transaction() as connection:
+                await confirmations.confirm_work(connection, request)
+                return wire.Published(receipts=await _publish(connection, request, "confirming"))
+        except NamesRefused as error:
+            return wire.Published(refused=error.refusals)
+
+    async def prepare(self, request: wire.Prepare) -> wire.Prepared:
+        """Hold the names until the deadline, or nothing of it. `LeaseLost` if a claim was lost."""
+        try:
+            async with self._database.transaction() as connection:
+                return wire.Prepared(confirmation=await _prepare(connection, request))
+        except NamesRefused as error:
+            return wire.Prepared(refused=error.refusals)
+
+    async def commit(self, request: wire.EndConfirmation) -> wire.Committed:
+        """Publish what was prepared: before the deadline, nothing on record can refuse it."""
+        async with self._database.transaction() as connection:
+            row = await confirmations.get(connection, request, lock=True)
+            if row["state"] == "confirmed":
+                return wire.Committed(confirmation=confirmations.record(row))
+            if row["state"] != "prepared" or row["lapsed"]:
+                raise _not_prepared(row)
+            publication = wire.Publication.model_validate({**row["publication"], "actor": request.actor})
+            await _publish(connection, publication, "prepared")
+            await confirmations.end_hold(connection, request, "confirmed")
+            return await _committed(connection, request, publication)
+
+    async def roll_back(self, request: wire.EndConfirmation) -> wire.ConfirmationRecord:
+        """Give up what was prepared: its drafts are `uploaded` again, with time left to do something else with them."""
+        async with self._database.transaction() as connection:
+            row = await confirmations.get(connection, request, lock=True)
+            if row["state"] == "rolled_back":
+                return confirmations.record(row)
+            if row["state"] != "prepared":
+                raise _not_prepared(row)
+            who = (request.tenant_id, row["draft_ids"], request.actor, "rolled back by caller")
+            await connection.fetch(_ROLLED_BACK, *who, RECOVERY_TTL, request.confirmation_id)
+            await confirmations.end_hold(connection, request, "rolled_back", _BY_CALLER)
+            return confirmations.record(await confirmations.get(connection, request))
+
+    async def get(self, ref: wire.ConfirmationRef) -> wire.ConfirmationRecord:
+        """A confirmation as it is; one whose time is over was rolled back, whether or not anybody has looked yet."""
+        async with self._database.connection() as connection:
+            row = await confirmations.get(connection, ref)
+        record = confirmations.record(row)
+        if not row["lapsed"]:
+            return record
+        why = confirmations.HOLD_OVER if row["state"] == "prepared" else confirmations.ATTEMPT_DIED
+        return record.model_copy(update={"state": "rolled_back", "held_until": None, "problem": why})
+
+
+_BY_CALLER = {"code": "rolled_back", "detail": "Rolled back by its caller."}
+
+
+async def _publish(connection: Connection, request: wire.Publication, state: str) -> list[Receipt]:
+    await names.share(connection, request.tenant_id)
+    await keys.held(connection, request.tenant_id, request.copied, state)
+    judged = await keys.published(connection, request.copied)
+    rows = await _put_objects(connection, request)
+    return await _confirm(connection, request, rows, judged)
+
+
+async def _put_objects(connection: Connection, request: wire.Publication) -> list[asyncpg.Record]:
+    """Insert the objects, or replace those that are there. Goes on while others make or delete some of them."""
+    missing = {copy.draft_id: copy for copy in request.copied}
+    done: list[asyncpg.Record] = []
+    while missing:
+        given = [_object(request, copy, uuid7()) for copy in missing.values()]
+        done += await connection.fetch(_INSERT, request.store_id, given)
+        missing = _without(missing, done)
+        if not missing:
+            break
+        if refused := await names.refused(connection, list(missing), request.on_conflict):
+            raise NamesRefused(refused)
+        if request.on_conflict == "replace":
+            done += await _replace(connection, request, missing)
+            missing = _without(missing, done)
+    return done
+
+
+async def _replace(
+    connection: Connection, request: wire.Publication, missing: dict[UUID, wire.Copied]
+) -> list[asyncpg.Record]:
+    old = await connection.fetch(_LOCK_OLD, list(missing))
+    given = [_object(request, missing[row["draft_id"]], row["id"]) for row in old]
+    rows = await connection.fetch(_REPLACE, request.store_id, given)
+    await keys.replaced(connection, [row["storage_key"] for row in old], timedelta(seconds=request.url_grace))
+    await connection.execute(_REPLACED_EVENT, [row["draft_id"] for row in rows], request.actor)
+    return list(rows)
+
+
+async def _confirm(
+    connection: Connection, request: wire.Publication, rows: list[asyncpg.Record], judged: dict[UUID, str]
+) -> list[Receipt]:
+    receipts = {row["draft_id"]: Receipt.model_validate(dict(row)) for row in rows}
+    given = [
+        {
+            "draft_id": str(copy.draft_id),
+            "fence": copy.fence,
+            "receipt": receipts[copy.draft_id].model_dump(mode="json"),
+            "size": copy.size,
+            "etag": judged[copy.draft_id],
+        }
+        for copy in request.copied
+    ]
+    who = (request.tenant_id, list(receipts), request.actor, "published as ")
+    moved = await connection.fetch(_CONFIRMED, *who, given)
+    assert len(moved) == len(receipts)  # noqa: S101  locked by `keys.held`
+    return [receipts[copy.draft_id] for copy in request.copied]
+
+
+async def _prepare(connection: Connection, request: wire.Prepare) -> wire.ConfirmationRecord:
+    await confirmations.hold(connection, request)
+    await names.alone(connection, request.tenant_id)
+    await keys.held(connection, request.tenant_id, request.copied, "confirming")
+    ids = [copy.draft_id for copy in request.copied]
+    lapsed = await names.lapsed_holds(connection, ids)
+    await connection.fetch(RECOVER, request.tenant_id, lapsed, request.actor, "the hold ended", RECOVERY_TTL)
+    if refused := await names.refused(connection, ids, request.on_conflict):
+        raise NamesRefused(refused)
+    deadline = timedelta(seconds=request.hold_ttl)
+    moved = await connection.fetch(_PREPARED, request.tenant_id, ids, request.actor, "prepared", deadline)
+    assert len(moved) == len(ids)  # noqa: S101  locked by `keys.held`
+    ref = wire.ConfirmationRef(tenant_id=request.tenant_id, confirmation_id=request.confirmation_id)
+    return confirmations.record(await confirmations.get(connection, ref))
+
+
+async def _committed(
+    connection: Connection, request: wire.EndConfirmation, publication: wire.Publication
+) -> wire.Committed:
+    ids = [copy.draft_id for copy in publication.copied]
+    leftovers = await connection.fetch(_DRAFT_KEYS, request.tenant_id, ids)
+    record = confirmations.record(await confirmations.get(connection, request))
+    return wire.Committed(confirmation=record, leftovers=[row["storage_key"] for row in leftovers])
+
+
+def _not_prepared(row: asyncpg.Record) -> ConfirmationEnded:
+    match row["state"]:
+        case "prepared":
+            text = "Its deadline has passed: nothing was published, and the drafts can be confirmed again."
+            return ConfirmationEnded(text, code="hold_expired")
+        case "working":
+            text = "The confirmation is still at work. Ask for its state until it is prepared or confirmed."
+            return ConfirmationEnded(text, code="confirmation_working", retry_after=1)
+        case "confirmed":
+            text = "The confirmation is committed: its objects are permanent. Delete them by name if they must go."
+            return ConfirmationEnded(text, code="confirmation_confirmed")
+        case _:
+            text = "The confirmation was rolled back, and nothing was published. Confirm the drafts again."
+            return ConfirmationEnded(text, code="confirmation_rolled_back")
+
+
+def _object(request: wire.Publication, copy: wire.Copied, object_id: UUID) -> dict[str, Any]:
+    location = f"{request.main_bucket}/{copy.storage_key}"
+    return {"object_id": str(object_id), "final_location": location, **copy.model_dump(mode="json", exclude={"fence"})}
+
+
+def _without(missing: dict[UUID, wire.Copied], done: list[asyncpg.Record]) -> dict[UUID, wire.Copied]:
+    ready = {row["draft_id"] for row in done}
+    return {draft_id: copy for draft_id, copy in missing.items() if draft_id not in ready}
