@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from faults.soak.audit import KINDS, Kind, audit
-from faults.soak.ledger import NEVER, DraftFacts, Ledger, Put, Request
+from faults.soak.ledger import NEVER, Bundle, DraftFacts, Ledger, Put, Request
 from faults.soak.snapshot import Content, DraftRow, KeyRow, ObjectRow, Snapshot
 
 NAME = "reports/march.pdf"
@@ -32,6 +32,7 @@ def one_confirmed() -> tuple[Ledger, Snapshot]:
         objects={NAME: ObjectRow(NAME, "d1", NAME, f"main/{NAME}", 5, "e-tag")},
         keys=[KeyRow(NAME, "d1", "published")],
         confirmed_twice=[],
+        open_confirmations=[],
         draft_bucket=[],
         main_bucket=[NAME],
         contents={NAME: Content(SENT, 5)},
@@ -158,10 +159,32 @@ def test_keys_nobody_names_are_leaked() -> None:
     assert verdict(ledger, replace(found, main_bucket=[NAME, f"{NAME}~2"])) == {"leaked": 1}
 
 
+def test_a_bundle_of_which_a_part_is_visible_is_half_done() -> None:
+    ledger, found = one_confirmed()
+    gone = DraftRow("d2", "other", "purged", None, due=False)
+    ledger.bundles.append(Bundle(["d1", "d2"]))
+    assert verdict(ledger, replace(found, drafts=found.drafts | {"d2": gone})) == {"half": 1}
+
+
+def test_a_bundle_that_became_visible_piece_by_piece_is_half_done() -> None:
+    ledger, found = one_confirmed()
+    two = second_confirmed(ledger, found, may_replace=True)
+    ledger.bundles.append(Bundle(["d1", "d2"]))
+    assert verdict(ledger, two) == {"half": 1}
+
+
+def test_what_a_client_noticed_itself_counts() -> None:
+    ledger, found = one_confirmed()
+    ledger.lost.append("a commit before its deadline was refused")
+    ledger.doubled.append("committed and rolled back")
+    assert verdict(ledger, found) == {"lost": 1, "doubled": 1}
+
+
 def test_what_never_ends_is_stuck() -> None:
     ledger, found = one_confirmed()
     waiting = DraftRow("d2", "other", "confirming", None, due=True)
     assert verdict(ledger, replace(found, drafts=found.drafts | {"d2": waiting})) == {"stuck": 1}
     assert verdict(ledger, replace(found, keys=[*found.keys, KeyRow("k", "d2", "garbage")])) == {"stuck": 1}
+    assert verdict(ledger, replace(found, open_confirmations=["c1"])) == {"stuck": 1}
     ledger.unsettled.append("no final answer: confirm")
     assert verdict(ledger, found) == {"stuck": 1}

@@ -29,11 +29,17 @@ _ENDED_OTHERWISE = frozenset({"draft_expired", "draft_discarded"})
 def audit(ledger: Ledger, found: Snapshot) -> Findings:
     """Every violation, each as a sentence that names the ids concerned."""
     return {
-        "lost": [*_lost_receipts(ledger, found), *_wrong_bytes(ledger, found), *_lost_uploads(ledger)],
-        "doubled": [*_two_receipts(ledger, found), *_two_ends(ledger), *_two_keys(found), *_names(ledger, found)],
+        "lost": [*_lost_receipts(ledger, found), *_wrong_bytes(ledger, found), *_lost_uploads(ledger), *ledger.lost],
+        "doubled": [
+            *_two_receipts(ledger, found),
+            *_two_ends(ledger),
+            *_two_keys(found),
+            *_names(ledger, found),
+            *ledger.doubled,
+        ],
         "leaked": [*_leaked(found)],
         "stuck": [*_stuck(found), *ledger.unsettled],
-        "half": [],
+        "half": [*_half(ledger, found)],
     }
 
 
@@ -145,10 +151,20 @@ def _stuck(found: Snapshot) -> Iterator[str]:
     for draft in found.drafts.values():
         if draft.state not in _ENDS or draft.due:
             yield f"draft {draft.id} is {draft.state}{' and due' if draft.due else ''} after all"
+    yield from (f"confirmation {row} never ended" for row in found.open_confirmations)
     named = {row.storage_key for row in found.objects.values()}
     for key in found.keys:
         if key.state != "published" or key.storage_key not in named:
             yield f"the key {key.storage_key} of draft {key.draft_id} stays {key.state}, and nothing will remove it"
+
+
+def _half(ledger: Ledger, found: Snapshot) -> Iterator[str]:
+    for bundle in ledger.bundles:
+        rows = [found.drafts[draft_id] for draft_id in bundle.draft_ids]
+        instants = {_confirmed_at(row) if row.receipt is not None else None for row in rows}
+        if len(instants) > 1:
+            told = ", ".join(f"{row.id} {row.state}" for row in rows)
+            yield f"a bundle became visible in parts: {told}"
 
 
 def _confirmed_at(row: DraftRow) -> float:

@@ -5,7 +5,8 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -15,6 +16,8 @@ PATIENCE = 150.0
 
 REQUEST_TIMEOUT = 25.0
 LONGEST_PAUSE = 1.0
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 NOBODY_ANSWERED = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -59,14 +62,21 @@ class Client:
         self._strange = strange
 
     async def once(
-        self, method: str, path: str, body: Any = None, *, door: int = 0, seconds: float = REQUEST_TIMEOUT
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        door: int = 0,
+        seconds: float = REQUEST_TIMEOUT,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Answer | None:
         """One request; None when nobody answered in time."""
         url = self._doors[door % len(self._doors)] + path
+        sent = {**self._headers, **headers}
+        limit = aiohttp.ClientTimeout(total=seconds)
         try:
-            async with self._session.request(
-                method, url, json=body, headers=self._headers, timeout=aiohttp.ClientTimeout(total=seconds)
-            ) as response:
+            async with self._session.request(method, url, json=body, headers=sent, timeout=limit) as response:
                 answer = Answer(response.status, json.loads(await response.read() or b"{}"))
         except NOBODY_ANSWERED as error:
             self._answers[f"none: {type(error).__name__}"] += 1
@@ -76,12 +86,14 @@ class Client:
             self._strange(f"500 to {method} {path}: {answer.body}")
         return answer
 
-    async def settled(self, method: str, path: str, body: Any = None, *, door: int = 0) -> Answer:
+    async def settled(
+        self, method: str, path: str, body: Any = None, *, door: int = 0, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Answer:
         """The final answer, asked for at the next door after each failure; `StuckError` when there is none."""
         deadline = time.monotonic() + PATIENCE
         pause = 0.05
         while time.monotonic() < deadline:
-            answer = await self.once(method, path, body, door=door)
+            answer = await self.once(method, path, body, door=door, headers=headers)
             if answer is not None and answer.final:
                 return answer
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  spreads the herd, decides nothing

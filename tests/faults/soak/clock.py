@@ -14,15 +14,31 @@ from faults.soak.client import PATIENCE, StuckError
 _AWAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError)
 _RESTARTING = (asyncpg.exceptions.OperatorInterventionError,)
 
-# An attempt under way keeps its lease: the draft's time is over all the same.
-_EXPIRE = """
-    UPDATE metadata.drafts SET expires_at = now() + $2, purge_due_at =
-        CASE WHEN state IN ('open', 'uploaded') THEN now() + $2 ELSE purge_due_at END
-    WHERE id = any($1) AND state IN ('open', 'uploaded', 'confirming') RETURNING id, state"""
+# Rows are locked as the product locks them: confirmations first, then drafts in the order of their ids.
 
-_LAPSE = """
-    UPDATE metadata.drafts SET lease_expires_at = now(), purge_due_at = now()
-    WHERE id = any($1) AND state = 'confirming' RETURNING id"""
+# An attempt under way keeps its lease: the draft's time is over all the same. Nobody is warned any more.
+_EXPIRE = """
+    WITH chosen AS (
+        SELECT id FROM metadata.drafts WHERE id = any($1::uuid[]) AND state IN ('open', 'uploaded', 'confirming')
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE metadata.drafts d SET expires_at = now() + $2, warn_at = NULL, purge_due_at =
+        CASE WHEN d.state IN ('open', 'uploaded') THEN now() + $2 ELSE d.purge_due_at END
+    FROM chosen WHERE d.id = chosen.id RETURNING d.id"""
+
+_END_CLAIMS = """
+    WITH owners AS (
+        SELECT c.id FROM metadata.confirmations c WHERE c.state IN ('working', 'prepared') AND c.id IN (
+            SELECT confirmation_id FROM metadata.drafts WHERE id = any($1::uuid[])) ORDER BY c.id FOR UPDATE
+    ), moved AS (
+        UPDATE metadata.confirmations c SET lease_expires_at = now() + $2 FROM owners WHERE c.id = owners.id
+    ), chosen AS (
+        SELECT d.id FROM metadata.drafts d WHERE d.id = any($1::uuid[]) AND d.state = $3
+            AND (d.confirmation_id IS NULL OR d.confirmation_id IN (SELECT id FROM owners))
+        ORDER BY d.id FOR UPDATE
+    )
+    UPDATE metadata.drafts d SET lease_expires_at = now() + $2, purge_due_at = now() + $2
+    FROM chosen WHERE d.id = chosen.id RETURNING d.id"""
 
 
 class Rows:
@@ -42,14 +58,17 @@ class Rows:
         if self._pool is not None:
             self._pool.terminate()
 
-    async def expire(self, ids: Sequence[str], seconds: float) -> dict[str, str]:
-        """Let the time of drafts be over in so many seconds; those it could be said of, with their states."""
-        rows = await self.run(_EXPIRE, list(ids), timedelta(seconds=seconds))
-        return {str(row["id"]): row["state"] for row in rows}
+    async def expire(self, ids: Sequence[str], seconds: float) -> list[str]:
+        """Let the time of drafts be over in so many seconds; those that had not ended before."""
+        return [str(row["id"]) for row in await self.run(_EXPIRE, list(ids), timedelta(seconds=seconds))]
 
     async def lapse(self, ids: Sequence[str]) -> int:
         """Let the leases of attempts run out, as if their processes had slept; how many there were."""
-        return len(await self.run(_LAPSE, list(ids)))
+        return len(await self.run(_END_CLAIMS, list(ids), timedelta(), "confirming"))
+
+    async def end_hold(self, ids: Sequence[str], seconds: float) -> None:
+        """Let the deadline of what is prepared come in so many seconds."""
+        await self.run(_END_CLAIMS, list(ids), timedelta(seconds=seconds), "prepared")
 
     async def run(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows a repeatable statement answers, however often PostgreSQL is killed meanwhile."""

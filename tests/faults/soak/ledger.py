@@ -57,6 +57,13 @@ class DraftFacts:
 
 
 @dataclass
+class Bundle:
+    """Drafts that are visible all or none; `draft_ids` shrinks when offenders are left out."""
+
+    draft_ids: list[str]
+
+
+@dataclass
 class Request:
     """One request whose effect has no name of its own; `ended_at` is `NEVER` where nobody answered."""
 
@@ -66,10 +73,13 @@ class Request:
 
 @dataclass
 class Ledger:
-    """Every fact of one run."""
+    """Every fact of one run; `lost`, `doubled` and `unsettled` are what clients noticed themselves."""
 
     drafts: dict[str, DraftFacts] = field(default_factory=dict)
     deletes: dict[str, list[Request]] = field(default_factory=dict)
+    bundles: list[Bundle] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     operations: Counter[str] = field(default_factory=Counter)

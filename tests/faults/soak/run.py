@@ -15,9 +15,9 @@ from faults.soak.clock import Rows
 from faults.soak.faults import Faults
 from faults.soak.ledger import Ledger
 from faults.soak.load import Load
+from faults.soak.mix import MIX
 from faults.soak.plan import Plan
 from faults.soak.report import Report
-from faults.soak.scenarios import MIX
 from faults.soak.settle import settle
 from faults.soak.snapshot import take
 from faults.soak.system import Cleaners, SoakStack

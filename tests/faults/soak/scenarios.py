@@ -143,13 +143,3 @@ async def _while_its_lease_lapses(load: Load, draft: DraftFacts, chance: random.
 async def _later(act: Awaitable[object], seconds: float) -> object:
     await asyncio.sleep(seconds)
     return await act
-
-
-MIX: dict[Scenario, int] = {
-    confirm_and_expiry: 76,
-    contended_name: 10,
-    confirm_and_discard: 6,
-    never_confirmed: 5,
-    late_bytes: 3,
-}
-"""How often each is told, out of a hundred."""

@@ -14,7 +14,8 @@ _INSTANTS = """
 _DUE = """
     SELECT (SELECT count(*) FROM metadata.drafts
         WHERE purge_due_at IS NOT NULL OR state NOT IN ('confirmed', 'purged'))
-        + (SELECT count(*) FROM metadata.object_keys WHERE state IN ('reserved', 'garbage')) AS due"""
+        + (SELECT count(*) FROM metadata.object_keys WHERE state IN ('reserved', 'garbage'))
+        + (SELECT count(*) FROM metadata.confirmations WHERE state IN ('working', 'prepared')) AS due"""
 
 
 async def settle(stack: SoakStack, rows: Rows) -> tuple[int, int]:
@@ -23,7 +24,7 @@ async def settle(stack: SoakStack, rows: Rows) -> tuple[int, int]:
     for number in range(ROUNDS):
         if left == 0:
             return number, 0
-        for table in ("drafts", "object_keys"):
+        for table in ("drafts", "object_keys", "confirmations"):
             await _age(rows, table)
         await stack.clean_once("once")
         left = await _due(rows)

@@ -19,6 +19,8 @@ _KEYS = "SELECT storage_key, draft_id::text, state FROM metadata.object_keys WHE
 _CONFIRMED_TWICE = """
     SELECT draft_id::text FROM metadata.events WHERE to_state = 'confirmed' GROUP BY draft_id HAVING count(*) > 1"""
 
+_OPEN_CONFIRMATIONS = "SELECT id::text FROM metadata.confirmations WHERE state IN ('working', 'prepared')"
+
 
 @dataclass(frozen=True)
 class DraftRow:
@@ -68,6 +70,7 @@ class Snapshot:
     objects: dict[str, ObjectRow]
     keys: list[KeyRow]
     confirmed_twice: list[str]
+    open_confirmations: list[str]
     draft_bucket: list[str]
     main_bucket: list[str]
     contents: dict[str, Content]
@@ -84,6 +87,7 @@ async def take(stack: SoakStack, rows: Rows) -> Snapshot:
         objects={row.object_name: row for row in objects},
         keys=[KeyRow(**row) for row in await rows.run(_KEYS)],
         confirmed_twice=[row["draft_id"] for row in await rows.run(_CONFIRMED_TWICE)],
+        open_confirmations=[row["id"] for row in await rows.run(_OPEN_CONFIRMATIONS)],
         draft_bucket=await stack.store.keys(stack.draft_bucket),
         main_bucket=main_bucket,
         contents=await _contents(stack, present),

@@ -10,7 +10,7 @@ from support.child import Child
 from support.proxy import Proxy
 from support.stack_processes import ProcessesStack, Service
 
-SETTINGS = {"CONFIRM_LEASE": "5", "CONFIRM_WAIT": "3", "LOG_LEVEL": "WARNING"}
+SETTINGS = {"CONFIRM_LEASE": "5", "CONFIRM_WAIT": "3", "TEND_INTERVAL": "1", "LOG_LEVEL": "WARNING"}
 """Leases as short as they may be, so that a dead attempt is found while others race."""
 
 CLEANERS = ("cleaner-1", "cleaner-2")
