@@ -72,14 +72,11 @@ class ClaimStore:
         """
         if request.confirmation is None:
             return _all(await self._database.rows(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
-        async with self._database.transaction() as connection:
-            await _take_key(connection, request.tenant_id, request.confirmation)
-            claimed = _all(await connection.fetch(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
-            if claimed is not None:
-                await confirmations.begin(
-                    connection, request, request.confirmation, "working" if claimed else "confirmed"
-                )
-            return claimed
+        try:
+            async with self._database.transaction() as connection:
+                return await _begin(connection, request, request.confirmation, draft_ids)
+        except _Forbidden:
+            return None
 
     async def look(self, tenant_id: UUID, draft_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
         """The rows as they are, by draft."""
@@ -111,12 +108,27 @@ class ClaimStore:
             await connection.fetch(_RELEASE, request.tenant_id, ids, request.actor, request.reason, seen, longer)
 
 
+class _Forbidden(Exception):
+    """A row forbids the claim: the transaction ends without a trace, an idempotency key it took included."""
+
+
 class Known(Exception):
     """The idempotency key of a new confirmation has made one before."""
 
     def __init__(self, confirmation_id: UUID) -> None:
         self.confirmation_id = confirmation_id
         super().__init__(str(confirmation_id))
+
+
+async def _begin(
+    connection: Connection, request: wire.ClaimDrafts, new: wire.NewConfirmation, draft_ids: list[UUID]
+) -> list[asyncpg.Record]:
+    await _take_key(connection, request.tenant_id, new)
+    claimed = _all(await connection.fetch(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
+    if claimed is None:
+        raise _Forbidden
+    await confirmations.begin(connection, request, new, "working" if claimed else "confirmed")
+    return claimed
 
 
 async def _take_key(connection: Connection, tenant_id: UUID, new: wire.NewConfirmation) -> None:
