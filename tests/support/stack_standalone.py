@@ -14,12 +14,12 @@ from support.store_view import StoreCredentials
 
 
 class StandaloneStack(Stack):
-    """One process that is found by its `endpoints.json`. Cleans only when told to."""
+    """One process that is found by its `endpoints.json`. Cleans and tends only when told to."""
 
     mode = "standalone"
 
     def __init__(self, data_dir: Path, driver: Driver, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(data_dir, driver, {"CLEANER_INTERVAL": "86400", **(environment or {})})
+        super().__init__(data_dir, driver, {"CLEANER_INTERVAL": "86400", "TEND_INTERVAL": "3600", **(environment or {})})
         given = {"DRAFTSTORE_DATA_DIR": str(data_dir), **self.environment}
         self.child = Child("standalone", ("draftstore_standalone",), environment=given, folder=self.logs)
 

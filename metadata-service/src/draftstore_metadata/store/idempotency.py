@@ -24,7 +24,8 @@ _KNOWN = """
 
 _FORGET = """
     DELETE FROM metadata.idempotency_keys WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM metadata.idempotency_keys WHERE created_at <= now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED))"""
+        SELECT ctid FROM metadata.idempotency_keys WHERE created_at <= now() - $1::interval
+        LIMIT $2 FOR UPDATE SKIP LOCKED))"""
 
 
 async def take(connection: Connection, tenant_id: UUID, key: IdempotencyKey, target_id: UUID) -> UUID | None:
