@@ -108,8 +108,8 @@ class PublishStore:
         """Publish what was prepared: before the deadline, nothing on record can refuse it."""
         async with self._database.transaction() as connection:
             row = await confirmations.get(connection, request, lock=True)
-            if row["state"] == "confirmed":
-                return wire.Committed(confirmation=confirmations.record(row))
+            if row["state"] == "confirmed":  # perhaps while this waited for the lock: `row` is older than its receipts
+                return wire.Committed(confirmation=confirmations.record(await confirmations.get(connection, request)))
             if row["state"] != "prepared" or row["lapsed"]:
                 raise _not_prepared(row)
             publication = wire.Publication.model_validate({**row["publication"], "actor": request.actor})
