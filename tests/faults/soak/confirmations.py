@@ -16,9 +16,6 @@ Mode = Literal["commit", "prepare"]
 HOLD_TTL = 900
 """Seconds a hold lasts: longer than any client waits, unless its deadline is moved."""
 
-_WITHOUT_EFFECT = frozenset({"attempt_died", "interrupted", "hold_expired", "lease_lost", "rolled_back"})
-"""Why a confirmation came to nothing that can be asked for again."""
-
 
 @dataclass
 class Together:
@@ -95,9 +92,10 @@ def _ended(load: Load, drafts: Sequence[DraftFacts], answer: Answer) -> Together
         if answer.body["state"] == "confirmed":
             note_receipts(load, answer.body)
         return Together(confirmation=answer.body)
-    problem = (answer.body.get("problem") or {}) if "state" in answer.body else answer.body
+    rolled_back = answer.body.get("state") == "rolled_back"
+    problem = answer.body["problem"] if rolled_back else answer.body
     code = str(problem.get("code", answer.status))
-    if not answer.final or code in ASK_AGAIN | _WITHOUT_EFFECT:
+    if not answer.final or code in ASK_AGAIN or (rolled_back and code != "confirmation_refused"):
         return None
     refused = {str(error["id"]): str(error["code"]) for error in problem.get("errors") or []}
     if code != "confirmation_refused" or not refused:
