@@ -42,6 +42,10 @@ migrate: $(VENV)/installed ## bring the database at DATABASE_URL up to date
 test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAINERS=1 to take servers from Docker)
 	@$(if $(CONTAINERS),DRAFTSTORE_TEST_CONTAINERS=1) $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/installed-for-tests ## the long run: kills, cuts and races until the counts are told (ARGS=--help)
+	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
+
 .PHONY: test-faults
 test-faults: $(VENV)/installed-for-tests ## run the fault tests
 	@$(BIN)/python -m pytest tests/faults $(ARGS)

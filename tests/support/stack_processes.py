@@ -91,7 +91,7 @@ class ProcessesStack(Stack):
 
     async def start(self) -> None:
         await asyncio.to_thread(ServerHome.locate, self.data_dir)
-        await asyncio.gather(self.postgres.start(), self.object_store.start())
+        await self._start_servers()
         self.services = self._described()
         await asyncio.gather(*(self._migrate(name) for name in ("identity", "metadata")))
         # Those that are called before those that call; all at once would also do, with more log lines.
@@ -120,6 +120,9 @@ class ProcessesStack(Stack):
 
     def cleaner_environment(self) -> Mapping[str, str]:
         return {**self._urls(), "SERVICE_KEY": self._service_keys[ServiceName.CLEANER]}
+
+    async def _start_servers(self) -> None:
+        await asyncio.gather(self.postgres.start(), self.object_store.start())
 
     def _described(self) -> dict[str, Service]:
         return {name: self._service(name, name, self._environment(name)) for name in _MODULES}

@@ -131,6 +131,16 @@ async def test_a_held_name_is_nobody_elses_until_the_hold_ends(back_end: BackEnd
     assert again["code"] == "object_exists"
 
 
+async def test_commits_at_once_answer_the_same_receipts(back_end: BackEnd) -> None:
+    ids = await uploads(back_end, "prepare-at-once", 5)
+    for draft_id in ids:
+        held = await confirm_all(back_end, [draft_id], mode="prepare")
+        path = f"/api/v1/confirmations/{held['token']}/commit"
+        answers = await asyncio.gather(*(back_end.get("POST", path) for _ in range(8)))
+        assert [receipt["draft_id"] for receipt in answers[0]["receipts"]] == [draft_id]
+        assert all(answer == answers[0] for answer in answers)
+
+
 async def test_after_the_deadline_a_commit_is_refused_and_the_draft_is_free(back_end: BackEnd) -> None:
     ids = await uploads(back_end, "prepare-deadline", 3)
     held = await confirm_all(back_end, ids, mode="prepare")

@@ -145,8 +145,8 @@ _BY_CALLER = {"code": "rolled_back", "detail": "Rolled back by its caller."}
 
 async def _commit(connection: Connection, request: wire.EndConfirmation) -> wire.Committed:
     row = await confirmations.get(connection, request, lock=True)
-    if row["state"] == "confirmed":
-        return wire.Committed(confirmation=confirmations.record(row))
+    if row["state"] == "confirmed":  # perhaps while this waited for the lock: `row` is older than its receipts
+        return wire.Committed(confirmation=confirmations.record(await confirmations.get(connection, request)))
     if row["state"] != "prepared" or row["lapsed"]:
         raise _not_prepared(row)
     publication = wire.Publication.model_validate({**row["publication"], "actor": request.actor})
