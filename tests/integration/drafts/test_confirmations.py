@@ -109,6 +109,18 @@ async def test_a_prepared_draft_is_committed_by_its_token(back_end: BackEnd) -> 
     assert refused["code"] == "confirmation_confirmed"
 
 
+async def test_a_hold_that_ends_leaves_the_draft_uploaded_even_if_only_the_confirm_saw_its_bytes(
+    back_end: BackEnd,
+) -> None:
+    draft = await back_end.upload(b"held", object_name="prepare/seen")
+    held = await prepare(back_end, draft["id"])
+    await back_end.get("POST", f"/api/v1/confirmations/{held['token']}/rollback")
+    page = await back_end.get("GET", f"/api/v1/drafts/{draft['id']}/events")
+    assert [event["to_state"] for event in page["items"]] == ["open", "confirming", "prepared", "uploaded"]
+    listed = await back_end.get("GET", "/api/v1/drafts?object_name=prepare/seen")
+    assert [(item["state"], item["size"]) for item in listed["items"]] == [("uploaded", 4)]
+
+
 async def test_a_held_name_is_nobody_elses_until_the_hold_ends(back_end: BackEnd) -> None:
     draft = await back_end.upload(b"held", object_name="prepare/name")
     rival = await back_end.upload(b"rival", object_name="prepare/name")
