@@ -25,9 +25,10 @@ from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, DigestRequest, ObjectRef, StoredObject
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
+from draftstore_common.problems import DraftChanged
 from draftstore_drafts.content import Content
 from draftstore_drafts.domain import judge, published_headers, published_type, same_names
-from draftstore_drafts.errors import DraftChanged, DraftNotUploaded
+from draftstore_drafts.errors import DraftNotUploaded
 from draftstore_drafts.refusals import Refused, for_each, named
 from draftstore_drafts.work import Outcome, Work
 
