@@ -90,6 +90,14 @@ async def test_taken_names_refuse_a_bundle_and_replacing_is_all_or_none_too(back
     assert [receipt["final_location"].rpartition("~")[0] != "" for receipt in done["receipts"]] == [False, True, False]
 
 
+async def test_an_etag_of_a_draft_that_is_not_in_the_bundle_is_a_mistake(back_end: BackEnd) -> None:
+    [one, other] = await uploads(back_end, "bundle-etags", 2)
+    problem = await confirm_all(back_end, [one], status=422, etags={other: etag_of(b"bundle-etags 1")})
+    assert (problem["code"], problem["errors"][0]["field"]) == ("unknown_draft", "etags")
+    problem = await confirm_all(back_end, [], status=422, etags={other: "x"})
+    assert [error["field"] for error in problem["errors"]] == ["draft_ids"]
+
+
 async def test_two_drafts_of_one_name_do_not_go_together(back_end: BackEnd) -> None:
     ids = [(await back_end.upload(text, object_name="bundle-same/x"))["id"] for text in (b"one", b"two")]
     problem = await confirm_all(back_end, ids, status=409, on_conflict="replace")
