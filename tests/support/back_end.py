@@ -56,10 +56,10 @@ class BackEnd:
         assert reply.status == status, reply.body
         return json.loads(reply.body) if reply.body else None
 
-    async def with_scopes(self, *scopes: str) -> "BackEnd":
-        """The same back end with a key of these scopes."""
+    async def with_scopes(self, *scopes: str, **limits: Any) -> "BackEnd":
+        """The same back end with a key of these scopes, perhaps limited further."""
         made = await replace(self, key=self.admin_key).get(
-            "POST", "/api/v1/keys", {"name": "narrow", "scopes": scopes, "rate_limits": []}, 201
+            "POST", "/api/v1/keys", {"name": "narrow", "scopes": scopes, "rate_limits": [], **limits}, 201
         )
         return replace(self, key=made["key"])
 

@@ -28,7 +28,7 @@ class ObjectNotFound(NotFound):
 
 
 class ConfirmationNotFound(NotFound):
-    """Absent, foreign, or of another key where the key is limited to some names."""
+    """Absent, foreign, or of drafts whose names the key may not touch."""
 
     code = "confirmation_not_found"
     title = "Confirmation not found"

@@ -20,7 +20,7 @@ from draftstore_drafts.work import Work
 
 
 class ConfirmationService:
-    """Confirmations of the caller's tenant. A key limited to some names sees only those it made itself."""
+    """Confirmations of the caller's tenant. A key limited to some names sees those of drafts with such names alone."""
 
     def __init__(self, metadata: MetadataClient, drafts: DraftService, confirmer: Confirmer, content: Content) -> None:
         self._metadata = metadata
@@ -63,11 +63,17 @@ class ConfirmationService:
         if principal.name_prefixes:
             await for_each(draft_ids, lambda each: self._drafts.check_touch(principal, each), lambda each: each)
 
+    async def _check_all_touch(self, principal: Principal, draft_ids: Sequence[UUID]) -> None:
+        try:
+            await self._check_touch(principal, draft_ids)
+        except Refused as refused:
+            raise ConfirmationNotFound from refused
+
     async def _find(self, principal: Principal, confirmation_id: UUID) -> ConfirmationRecord:
         ref = wire.ConfirmationRef(tenant_id=principal.tenant_id, confirmation_id=confirmation_id)
         found = await self._metadata.get_confirmation(ref)
-        if principal.name_prefixes and found.created_by != actor(principal):
-            raise ConfirmationNotFound
+        if found.created_by != actor(principal):  # whose drafts were all looked at when it was made
+            await self._check_all_touch(principal, found.draft_ids)
         return found
 
     async def _check_own(self, principal: Principal, confirmation_id: UUID) -> None:

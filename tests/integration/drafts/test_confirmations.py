@@ -11,7 +11,7 @@ from draftstore_common.kit.database import Database
 class BackEnd(Protocol):
     database: Database
 
-    async def with_scopes(self, *scopes: str) -> "BackEnd": ...
+    async def with_scopes(self, *scopes: str, **limits: Any) -> "BackEnd": ...
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply: ...
     async def get(self, method: str, path: str, body: dict[str, Any] | None = None, status: int = 200) -> Any: ...
     async def upload(self, content: bytes, **intent: Any) -> dict[str, Any]: ...
@@ -147,6 +147,22 @@ async def test_a_repeated_prepare_answers_only_a_hold_of_the_bytes_and_the_purpo
     assert {error["code"] for error in problem["errors"]} == {"draft_prepared"}
     assert await confirm_all(back_end, ids, mode="prepare", etags={ids[1]: etag_of(b"prepare-other 1")}) == held
     await back_end.get("POST", f"/api/v1/confirmations/{held['token']}/rollback")
+
+
+async def test_a_key_limited_to_some_names_commits_a_hold_of_them_whoever_made_it_and_sees_no_other(
+    back_end: BackEnd,
+) -> None:
+    ids = await uploads(back_end, "prepare-mine", 2)
+    held = await confirm_all(back_end, ids, mode="prepare")
+    mine, other = [
+        await back_end.with_scopes("drafts:confirm", name_prefixes=[name]) for name in ("prepare-mine/", "x/")
+    ]
+    assert await confirm_all(mine, ids, mode="prepare") == held
+    path = f"/api/v1/confirmations/{held['token']}"
+    for method, end in (("GET", ""), ("POST", "/commit"), ("POST", "/rollback")):
+        assert (await other.get(method, path + end, status=404))["code"] == "confirmation_not_found"
+    assert await mine.get("GET", path) == held
+    assert (await mine.get("POST", f"{path}/commit"))["state"] == "confirmed"
 
 
 async def test_a_hold_that_ends_leaves_the_draft_uploaded_even_if_only_the_confirm_saw_its_bytes(
