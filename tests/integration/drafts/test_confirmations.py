@@ -165,6 +165,19 @@ async def test_a_key_limited_to_some_names_commits_a_hold_of_them_whoever_made_i
     assert (await mine.get("POST", f"{path}/commit"))["state"] == "confirmed"
 
 
+async def test_what_a_hold_was_to_publish_is_forgotten_with_it(back_end: BackEnd) -> None:
+    ids = await uploads(back_end, "prepare-forgotten", 3)
+    held = [await prepare(back_end, draft_id) for draft_id in ids]
+    await back_end.get("POST", f"/api/v1/confirmations/{held[0]['id']}/commit")
+    await back_end.get("POST", f"/api/v1/confirmations/{held[1]['id']}/rollback")
+    lapse = "UPDATE metadata.confirmations SET lease_expires_at = now() WHERE id = $1"
+    await back_end.database.rows(lapse, held[2]["id"])
+    states = [(await back_end.get("GET", f"/api/v1/confirmations/{each['id']}"))["state"] for each in held]
+    assert states == ["confirmed", "rolled_back", "rolled_back"]
+    kept = "SELECT count(publication) FROM metadata.confirmations WHERE id = ANY($1::uuid[])"
+    assert (await back_end.database.rows(kept, [each["id"] for each in held]))[0][0] == 0
+
+
 async def test_a_hold_that_ends_leaves_the_draft_uploaded_even_if_only_the_confirm_saw_its_bytes(
     back_end: BackEnd,
 ) -> None:

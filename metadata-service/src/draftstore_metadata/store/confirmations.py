@@ -31,7 +31,8 @@ _RENEW = """
     WHERE tenant_id = $1 AND id = $2 AND state = 'working' RETURNING id"""
 
 _END = """
-    UPDATE metadata.confirmations SET state = $4, lease_expires_at = NULL, ended_at = now(), problem = $5
+    UPDATE metadata.confirmations
+    SET state = $4, lease_expires_at = NULL, ended_at = now(), publication = NULL, problem = $5
     WHERE tenant_id = $1 AND id = $2 AND state = $3 RETURNING id"""
 
 _PREPARED = """
@@ -44,7 +45,7 @@ _LOCK = f"{_GET} FOR UPDATE OF c"
 
 _LAPSED = """
     UPDATE metadata.confirmations c SET state = 'rolled_back', lease_expires_at = NULL, ended_at = now(),
-        problem = CASE c.state WHEN 'prepared' THEN $2::jsonb ELSE $3::jsonb END"""
+        publication = NULL, problem = CASE c.state WHEN 'prepared' THEN $2::jsonb ELSE $3::jsonb END"""
 
 TEND = f"""{_LAPSED}
     FROM (SELECT id FROM metadata.confirmations WHERE lease_expires_at <= now()
