@@ -49,13 +49,21 @@ class ClaimService:
     async def _claimed(
         self, request: confirm.ClaimDrafts, claimed: list[asyncpg.Record], look: "_Look"
     ) -> confirm.ClaimAnswer:
-        return confirm.ClaimAnswer(
+        answer = confirm.ClaimAnswer(
             outcome="claimed",
             claimed=[draft_record(row) for row in claimed],
             confirmed=look.confirmed,
             refused=look.refused,
-            confirmation=await self._get(request.tenant_id, request.confirmation.id) if request.confirmation else None,
         )
+        return answer if request.confirmation is None else await self._recorded(request, request.confirmation, answer)
+
+    async def _recorded(
+        self, request: confirm.ClaimDrafts, new: confirm.NewConfirmation, answer: confirm.ClaimAnswer
+    ) -> confirm.ClaimAnswer:
+        """With its confirmation, and names that are not free: who asks for many hears of all offenders at once."""
+        names = await self._claims.refused_names([draft.id for draft in answer.claimed], new.on_conflict)
+        made = await self._get(request.tenant_id, new.id)
+        return answer.model_copy(update={"refused": [*answer.refused, *names], "confirmation": made})
 
     async def _same_hold(self, request: confirm.ClaimDrafts, look: "_Look") -> confirm.ConfirmationRecord | None:
         """The hold that a repeated prepare finds: of just these drafts and bytes, for just this purpose."""

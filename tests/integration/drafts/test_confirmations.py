@@ -55,16 +55,19 @@ async def test_a_refused_bundle_names_every_offender_and_leaves_all_confirmable(
     empty = await back_end.get("POST", "/api/v1/drafts", {"object_name": "bundle-some/empty"}, 201)
     gone = await back_end.upload(b"x", object_name="bundle-some/gone")
     await back_end.get("DELETE", f"/api/v1/drafts/{gone['id']}", status=204)
-    wanted = [ids[0], empty["id"], *ids[1:], gone["id"]]
+    first, taken = [await back_end.upload(text, object_name="bundle-taken-too") for text in (b"first", b"second")]
+    await back_end.get("POST", f"/api/v1/drafts/{first['id']}/confirm")
+    wanted = [ids[0], empty["id"], *ids[1:], gone["id"], taken["id"]]
     problem = await confirm_all(back_end, wanted, status=409)
     assert problem["code"] == "confirmation_refused"
     assert [(error["field"], error["id"], error["code"]) for error in problem["errors"]] == [
         ("draft_ids.1", empty["id"], "draft_not_uploaded"),
         ("draft_ids.5", gone["id"], "draft_discarded"),
+        ("draft_ids.6", taken["id"], "object_exists"),
     ]
     assert await names(back_end, "bundle-some/") == []
     await back_end.put(empty, b"now it is there")
-    assert (await confirm_all(back_end, wanted[:-1]))["state"] == "confirmed"
+    assert (await confirm_all(back_end, wanted[:-2]))["state"] == "confirmed"
 
 
 async def test_drafts_confirmed_with_other_bytes_than_previewed_are_refused_however_often_one_asks(

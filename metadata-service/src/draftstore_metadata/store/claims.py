@@ -7,10 +7,11 @@ from uuid import UUID
 import asyncpg
 
 from draftstore_common.contracts import confirm as wire
+from draftstore_common.contracts.drafts import OnConflict
 from draftstore_common.kit.database import Database
 from draftstore_metadata.domain import RECOVERY_TTL
 from draftstore_metadata.errors import LeaseLost
-from draftstore_metadata.store import confirmations
+from draftstore_metadata.store import confirmations, names
 from draftstore_metadata.store.idempotency import take
 from draftstore_metadata.store.rows import (
     CLAIMED,
@@ -86,6 +87,11 @@ class ClaimStore:
         """The rows as they are, by draft."""
         rows = await self._database.rows(_LOOK, tenant_id, draft_ids)
         return {row["id"]: row for row in rows}
+
+    async def refused_names(self, draft_ids: list[UUID], on_conflict: OnConflict) -> list[wire.Refusal]:
+        """Those of the drafts whose names are not free now; they are looked at once more before anything is visible."""
+        async with self._database.connection() as connection:
+            return await names.refused(connection, draft_ids, on_conflict)
 
     async def recover(self, tenant_id: UUID, draft_ids: list[UUID]) -> None:
         """Give back drafts whose attempt died or whose hold is over, with time left to confirm them again."""
