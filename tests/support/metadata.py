@@ -49,7 +49,7 @@ class Metadata:
         claims, publications = ClaimStore(database), PublishStore(database)
         return cls(
             database=database,
-            drafts=DraftService(DraftStore(database, times)),
+            drafts=DraftService(DraftStore(database, times), claims),
             claiming=ClaimService(claims, publications),
             claims=claims,
             keys=KeyStore(database),

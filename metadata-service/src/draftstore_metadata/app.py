@@ -53,7 +53,7 @@ def _context(settings: MetadataSettings, database: Database, keys: JwksCache) ->
     claims, publications = ClaimStore(database), PublishStore(database)
     return Context(
         access=Access(TokenVerifier(keys), Audience.METADATA),
-        drafts=DraftService(DraftStore(database, times)),
+        drafts=DraftService(DraftStore(database, times), claims),
         claiming=ClaimService(claims, publications),
         claims=claims,
         keys=KeyStore(database),

@@ -14,6 +14,7 @@ from draftstore_metadata.errors import (
     InvalidCursor,
     Unsettled,
 )
+from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.events import START, EventStore, Place
 from draftstore_metadata.store.objects import ObjectStore
@@ -28,8 +29,9 @@ _TAKES_BYTES = frozenset({"open", "uploaded"})
 class DraftService:
     """Drafts outside a confirm, for callers that name their tenant."""
 
-    def __init__(self, drafts: DraftStore) -> None:
+    def __init__(self, drafts: DraftStore, claims: ClaimStore) -> None:
         self._drafts = drafts
+        self._claims = claims
 
     async def create(self, request: wire.CreateDraft) -> wire.DraftRecord:
         """A new `open` draft. Its row is durable before anybody can sign a URL for it."""
@@ -104,7 +106,11 @@ class DraftService:
         raise Unsettled
 
     async def _row(self, ref: wire.DraftRef) -> asyncpg.Record:
+        """The row; a claim or hold on it whose time is over is given back by whoever looks."""
         row = await self._drafts.get(ref.tenant_id, ref.draft_id)
+        if row is not None and row["lease_expires_at"] is not None and row["lease_expires_at"] <= row["now"]:
+            await self._claims.recover(ref.tenant_id, [ref.draft_id])
+            row = await self._drafts.get(ref.tenant_id, ref.draft_id)
         if row is None:
             raise DraftNotFound
         return row

@@ -168,6 +168,18 @@ async def test_a_key_limited_to_some_names_commits_a_hold_of_them_whoever_made_i
     assert (await mine.get("POST", f"{path}/commit"))["state"] == "confirmed"
 
 
+async def test_from_its_deadline_on_a_hold_is_in_nobodys_way(back_end: BackEnd) -> None:
+    draft = await back_end.upload(b"held", object_name="prepare/over")
+    await prepare(back_end, draft["id"])
+    # Tending would look at it much later: purge_due_at stays where it is.
+    over = "UPDATE metadata.drafts SET lease_expires_at = now() WHERE id = $1"
+    await back_end.database.rows(over, draft["id"])
+    assert (await back_end.get("GET", f"/api/v1/drafts/{draft['id']}"))["state"] == "uploaded"
+    await prepare(back_end, draft["id"])
+    await back_end.database.rows(over, draft["id"])
+    await back_end.get("DELETE", f"/api/v1/drafts/{draft['id']}", status=204)
+
+
 async def test_what_a_hold_was_to_publish_is_forgotten_with_it(back_end: BackEnd) -> None:
     ids = await uploads(back_end, "prepare-forgotten", 3)
     held = [await prepare(back_end, draft_id) for draft_id in ids]
