@@ -292,7 +292,7 @@ class ListEvents(Request):
 
 
 class EventRecords(Answer):
-    """Events, and the place after the last of them (the place given, when there are none)."""
+    """Events, and a place after the last of them, before all that are still to come."""
 
     items: list[Event]
     next_cursor: str | None = None
