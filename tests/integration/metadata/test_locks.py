@@ -7,9 +7,11 @@ from uuid import UUID
 
 import pytest
 
+import draftstore_common.kit.database
 from draftstore_common.contracts import confirm
 from draftstore_common.kit.database import Database, DatabaseUnavailable
-from support.metadata import PAST, Metadata, age, claim_all, create
+from draftstore_metadata.store import names
+from support.metadata import PAST, Metadata, age, claim, claim_all, create, publish, reserve
 
 _WAITING = """SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'"""
@@ -59,3 +61,17 @@ async def test_a_deadlock_is_a_reason_to_try_again_not_an_error_of_ours(metadata
     outcomes = await asyncio.gather(lock(one, other), lock(other, one), return_exceptions=True)
     [failed] = [outcome for outcome in outcomes if outcome is not None]
     assert isinstance(failed, DatabaseUnavailable)
+
+
+async def test_a_process_that_froze_inside_a_transaction_does_not_hold_its_tenant_up_for_ever(
+    metadata: Metadata, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draftstore_common.kit.database, "FROZEN_TIMEOUT", 1.0)
+    draft = await create(metadata, "locks/frozen")
+    claimed = await claim(metadata, draft)
+    key = await reserve(metadata, claimed)
+    async with Database(postgres_url) as frozen, frozen.connection() as connection:
+        await connection.execute("BEGIN")
+        await names.alone(connection, draft.tenant_id)
+        receipt = await publish(metadata, claimed, key)  # once PostgreSQL has ended the other's session
+    assert receipt.object_name == "locks/frozen"

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 30.0
+FROZEN_TIMEOUT = 60.0
+"""Seconds after which PostgreSQL ends a session that says nothing inside a transaction: its process froze, or the line to
+it is cut, and its locks would be in everybody's way until TCP gave up. No request works so long."""
 
 _AWAY: tuple[type[BaseException], ...] = (
     OSError,
@@ -38,6 +41,7 @@ _AWAY: tuple[type[BaseException], ...] = (
     asyncpg.exceptions.CrashShutdownError,
     asyncpg.exceptions.DeadlockDetectedError,  # the transaction was undone, and the same request may succeed
     asyncpg.exceptions.DiskFullError,
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
     asyncpg.exceptions.QueryCanceledError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
     asyncpg.exceptions.TooManyConnectionsError,
@@ -93,6 +97,7 @@ class Database:
                 max_size=self._size,
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=STATEMENT_TIMEOUT,
+                server_settings={"idle_in_transaction_session_timeout": f"{FROZEN_TIMEOUT:.0f}s"},
                 reset=_keep_session,
                 init=_use_json,
             )
