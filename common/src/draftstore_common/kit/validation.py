@@ -45,8 +45,8 @@ def _code(error: Mapping[str, Any], path: list[Any]) -> str:
         return _GENERIC[kind]
     if _is_ours(error):
         return kind
-    # The first part is a field of ours; what follows may be the caller's own words.
-    return f"invalid_{path[0]}" if path and isinstance(path[0], str) else "invalid_request"
+    # The first part is a field or a header of ours; what follows may be the caller's own words.
+    return f"invalid_{path[0]}".lower().replace("-", "_") if path and isinstance(path[0], str) else "invalid_request"
 
 
 def _is_ours(error: Mapping[str, Any]) -> bool:
