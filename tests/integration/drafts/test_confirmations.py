@@ -2,21 +2,9 @@
 
 import asyncio
 import hashlib
-from typing import Any, Protocol
+from typing import Any
 
-from draftstore_common.clients.transport import Reply
-from draftstore_common.kit.database import Database
-
-
-class BackEnd(Protocol):
-    database: Database
-
-    async def with_scopes(self, *scopes: str, **limits: Any) -> "BackEnd": ...
-    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply: ...
-    async def get(self, method: str, path: str, body: dict[str, Any] | None = None, status: int = 200) -> Any: ...
-    async def upload(self, content: bytes, **intent: Any) -> dict[str, Any]: ...
-    async def put(self, draft: dict[str, Any], content: bytes) -> None: ...
-    async def count(self, table: str, **where: Any) -> int: ...
+from support.back_end import BackEnd
 
 
 async def uploads(back_end: BackEnd, folder: str, count: int) -> list[str]:

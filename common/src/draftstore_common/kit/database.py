@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 30.0
 FROZEN_TIMEOUT = 60.0
-"""Seconds after which PostgreSQL ends a session that says nothing inside a transaction: its process froze, or the line to
-it is cut, and its locks would be in everybody's way until TCP gave up. No request works so long."""
+"""Seconds after which PostgreSQL ends a session that says nothing inside a transaction: its process froze, or the line
+to it is cut, and its locks would be in everybody's way until TCP gave up. No request works so long."""
 
 _AWAY: tuple[type[BaseException], ...] = (
     OSError,
