@@ -81,7 +81,12 @@ drafts = Table(
     _instant("lease_expires_at"),
     _instant("created_at", required=True, default=True),
     _instant("expires_at", required=True),
-    _instant("lifetime_ends_at", required=True),
+    Column(
+        "lifetime_ends_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("now() + interval '7 days'"),
+    ),
     _instant("warn_at"),
     _instant("write_horizon_at", required=True),
     _instant("purge_due_at"),

@@ -9,7 +9,8 @@ import pytest
 import draftstore_common.kit.context
 import draftstore_drafts.refusals
 from draftstore_common.clients.storage import StorageClient
-from integration.drafts.test_confirmations import BackEnd, confirm_all, uploads
+from integration.drafts.test_confirmations import confirm_all, uploads
+from support.back_end import BackEnd
 
 
 class Clock:

@@ -63,6 +63,19 @@ async def test_many_migrations_at_once_leave_one_schema(postgres_url: str) -> No
     await migrate(postgres_url)
 
 
+async def test_a_release_before_this_schema_still_makes_drafts_while_it_is_replaced(metadata: Metadata) -> None:
+    await metadata.database.rows(
+        """INSERT INTO metadata.drafts (id, tenant_id, bucket, object_name, storage_key, state, upload_type, metadata,
+               created_by, expires_at, write_horizon_at, purge_due_at)
+           VALUES ($1, $2, 'main', 'old.jpg', 'k', 'open', 'put', '{}', 'key:old', now() + interval '1 day',
+               now() + interval '1 day', now() + interval '1 day')""",
+        uuid4(),
+        DEFAULT_TENANT_ID,
+    )
+    [made] = await metadata.database.rows("SELECT lifetime_ends_at > expires_at AS longer FROM metadata.drafts")
+    assert made["longer"]
+
+
 async def test_a_new_draft_is_open_with_a_random_key_and_a_horizon(metadata: Metadata) -> None:
     draft = await create(metadata, upload_ttl=600)
     assert draft.state == "open"

@@ -23,7 +23,9 @@ def _drafts() -> None:
     op.add_column("drafts", sa.Column("lifetime_ends_at", instant, nullable=True), schema="metadata")
     op.add_column("drafts", sa.Column("warn_at", instant, nullable=True), schema="metadata")
     op.execute("UPDATE metadata.drafts SET lifetime_ends_at = greatest(expires_at, created_at + interval '7 days')")
-    op.alter_column("drafts", "lifetime_ends_at", nullable=False, schema="metadata")
+    # A default, for a release before this one that still makes drafts while it is being replaced.
+    week = sa.text("now() + interval '7 days'")
+    op.alter_column("drafts", "lifetime_ends_at", nullable=False, server_default=week, schema="metadata")
     op.drop_constraint(op.f("drafts_lease"), "drafts", schema="metadata")
     op.create_check_constraint(
         op.f("drafts_lease"),
