@@ -10,10 +10,9 @@ What happens if it dies here:
   after prepare    the hold ends by a commit, a rollback or its deadline
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +23,12 @@ from draftstore_common.contracts.confirm import SLOWEST_COPY
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, DigestRequest, ObjectRef, StoredObject
 from draftstore_common.kit.context import set_timeout
-from draftstore_common.kit.errors import Problem, RelayedProblem, chain
+from draftstore_common.kit.errors import Problem, RelayedProblem
 from draftstore_common.problems import DraftChanged
 from draftstore_drafts.content import Content
 from draftstore_drafts.domain import judge, published_headers, published_type, same_names
 from draftstore_drafts.errors import DraftNotUploaded
+from draftstore_drafts.lease import renewed
 from draftstore_drafts.refusals import Refused, for_each, named
 from draftstore_drafts.work import Outcome, Work
 
@@ -74,7 +74,7 @@ class Attempt:
     async def run(self) -> Outcome:
         """The outcome, once objects are visible (and the drafts' bytes gone), or their names are held."""
         try:
-            async with self._renewed_lease():
+            async with renewed(self._tools.metadata, self._claims):
                 outcome = await self._carry_through()
         except BaseException as error:
             await self._give_back(error)
@@ -176,25 +176,6 @@ class Attempt:
             "url_grace": self._tools.url_grace,
         }
 
-    @asynccontextmanager
-    async def _renewed_lease(self) -> AsyncIterator[None]:
-        renewal = asyncio.create_task(self._keep_renewing())
-        try:
-            yield
-        finally:
-            renewal.cancel()
-
-    async def _keep_renewing(self) -> None:
-        claims = [wire.Claim(draft_id=draft.id, fence=draft.fence) for draft in self._drafts]
-        request = wire.RenewClaims(**self._ref, claims=claims, lease_ttl=self._tools.lease_ttl)
-        while True:
-            await asyncio.sleep(self._tools.lease_ttl / 3)
-            set_timeout(STEP_TIMEOUT)
-            try:
-                await self._tools.metadata.renew(request)
-            except Exception as error:  # a lost lease is found by publish; whatever else it was may be over next time
-                log.warning("lease not renewed", extra={"causes": chain(error)})
-
     async def _give_back(self, error: BaseException) -> None:
         reason = error.reason if isinstance(error, Refused) else getattr(error, "code", type(error).__name__)
         log.warning("not confirmed", extra={"drafts": len(self._drafts), "reason": reason})
@@ -226,6 +207,11 @@ class Attempt:
             size=None if stored is None else stored.size,
             etag=None if stored is None else stored.etag,
         )
+
+    @property
+    def _claims(self) -> wire.RenewClaims:
+        claims = [wire.Claim(draft_id=draft.id, fence=draft.fence) for draft in self._drafts]
+        return wire.RenewClaims(**self._ref, claims=claims, lease_ttl=self._tools.lease_ttl)
 
     @property
     def _ref(self) -> dict[str, Any]:
