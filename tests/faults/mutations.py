@@ -41,7 +41,7 @@ MUTATIONS = [
         package=METADATA,
         edits=(
             Edit(
-                "service.py",
+                "claiming.py",
                 'case "confirming" | "prepared" if row["lease_expires_at"] <= row["now"]:',
                 'case "confirming" | "prepared":',
             ),
