@@ -3,11 +3,12 @@
 DraftNotFound         404  no such draft of this tenant
 ObjectNotFound        404  nothing of this name
 ConfirmationNotFound  404  no such confirmation of this tenant
+DraftChanged          409  the bytes are not those that were previewed or judged
 DraftExpired          410  its time was over
 DraftDiscarded        410  it was given up
 """
 
-from draftstore_common.kit.errors import Gone, NotFound
+from draftstore_common.kit.errors import Conflict, Gone, NotFound
 
 
 class DraftNotFound(NotFound):
@@ -32,6 +33,14 @@ class ConfirmationNotFound(NotFound):
     code = "confirmation_not_found"
     title = "Confirmation not found"
     detail = "There is no such confirmation. Check the id, or confirm the drafts again."
+
+
+class DraftChanged(Conflict):
+    """Other bytes than those meant."""
+
+    code = "draft_changed"
+    title = "The bytes have changed"
+    detail = "The bytes of this draft are not those you previewed. Look at them again, then confirm with their ETag."
 
 
 class DraftExpired(Gone):

@@ -25,16 +25,17 @@ from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, DigestRequest, ObjectRef, StoredObject
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
+from draftstore_common.problems import DraftChanged
 from draftstore_drafts.content import Content
 from draftstore_drafts.domain import judge, published_headers, published_type, same_names
-from draftstore_drafts.errors import DraftChanged, DraftNotUploaded
+from draftstore_drafts.errors import DraftNotUploaded
 from draftstore_drafts.refusals import Refused, for_each, named
 from draftstore_drafts.work import Outcome, Work
 
 log = logging.getLogger(__name__)
 
 STEP_TIMEOUT = 30.0
-"""Seconds one step of an attempt may take, but for the copy."""
+"""Seconds one step of an attempt may take for one draft, or for all their rows; but for the copy."""
 
 GIVE_BACK_TIMEOUT = 3.0
 """Seconds for giving claims back: if that fails, their leases lapse."""
@@ -87,7 +88,6 @@ class Attempt:
         return outcome
 
     async def _carry_through(self) -> Outcome:
-        set_timeout(STEP_TIMEOUT)
         judged = await self._judge()
         keys = await self._reserve(judged)
         copied = await for_each(judged, lambda one: self._copy(one, keys[one.draft.id]), _id)
@@ -114,6 +114,7 @@ class Attempt:
 
     async def _look(self, draft: DraftRecord) -> StoredObject:
         """What the store says of the bytes. Where a SHA-256 was declared and the store kept none, they are read."""
+        set_timeout(STEP_TIMEOUT)
         stored = await self._tools.content.of(draft)
         if stored is None:
             raise DraftNotUploaded
@@ -130,6 +131,7 @@ class Attempt:
             for one in judged
         ]
         request = wire.ReserveKeys(**self._ref, wanted=wanted, on_conflict=self._work.on_conflict)
+        set_timeout(STEP_TIMEOUT)
         answer = await self._tools.metadata.reserve_keys(request)
         if answer.refused:
             raise Refused(answer.refused)
@@ -161,6 +163,8 @@ class Attempt:
         return Outcome(confirmation=answer.confirmation)
 
     async def _publication(self, copied: list[wire.Copied]) -> dict[str, Any]:
+        """What is to be visible, with time for the step that makes it so: the copies have used up all there was."""
+        set_timeout(STEP_TIMEOUT)
         store = await self._tools.content.store()
         return {
             **self._ref,

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.confirm import ConfirmationRecord
-from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.kit.context import remaining, set_timeout
 from draftstore_drafts.attempt import STEP_TIMEOUT, Attempt, Tools
-from draftstore_drafts.domain import check_same_bytes
-from draftstore_drafts.errors import DraftChanged
-from draftstore_drafts.refusals import Refused, refusal
+from draftstore_drafts.refusals import Refused
 from draftstore_drafts.work import Outcome, Work
 
 ANSWER_MARGIN = 2.0
@@ -93,12 +90,11 @@ class Confirmer:
     async def _go_on(self, work: Work, claim: wire.ClaimAnswer) -> Outcome:
         if claim.outcome == "known":
             return Outcome(confirmation=claim.confirmation)
-        refused = [*claim.refused, *_other_bytes(work, claim.confirmed)]
         if not claim.claimed:
-            if refused:
-                raise Refused(refused)
+            if claim.refused:
+                raise Refused(claim.refused)
             return _repeated(claim)
-        outcome = await Attempt(self._tools, work, claim.model_copy(update={"refused": refused})).run()
+        outcome = await Attempt(self._tools, work, claim).run()
         if work.mode == "prepare" or claim.confirmation is None:
             return outcome
         ref = wire.ConfirmationRef(tenant_id=work.tenant_id, confirmation_id=claim.confirmation.id)
@@ -113,22 +109,11 @@ class Confirmer:
                 draft_ids=list(work.draft_ids),
                 actor=work.actor,
                 subject=work.subject,
+                etags=work.previewed,
                 lease_ttl=self._tools.lease_ttl,
                 confirmation=work.new_confirmation(),
             )
         )
-
-
-def _other_bytes(work: Work, confirmed: list[DraftRecord]) -> list[wire.Refusal]:
-    """Drafts that were confirmed with other bytes than the caller previewed."""
-    refused = []
-    for draft in confirmed:
-        try:
-            published = None if draft.receipt is None else draft.receipt.etag
-            check_same_bytes(work.previewed.get(draft.id), draft.etag, published)
-        except DraftChanged as problem:
-            refused.append(refusal(draft.id, problem))
-    return refused
 
 
 def _repeated(claim: wire.ClaimAnswer) -> Outcome:

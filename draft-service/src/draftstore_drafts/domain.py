@@ -13,9 +13,8 @@ from draftstore_common.contracts.identity import Principal
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
 from draftstore_common.contracts.storage import ObjectHeaders, SignedRequest, StoredObject
 from draftstore_common.kit.errors import Problem
-from draftstore_common.problems import DraftDiscarded, DraftExpired
+from draftstore_common.problems import DraftChanged, DraftDiscarded, DraftExpired
 from draftstore_drafts.errors import (
-    DraftChanged,
     NameRepeated,
     NotAsDeclared,
     ObjectNameNotAllowed,

@@ -3,7 +3,6 @@
 ObjectNameNotAllowed   403  the key is limited to other names
 BucketNotFound         404  no such public bucket
 DraftNotUploaded       409  a draft lives, but no bytes have come
-DraftChanged           409  the bytes are not those that were previewed or judged
 ConfirmationRefused    409  a bundle with drafts that cannot be confirmed: `errors` names all of them
 DraftsBusy             409  another confirm holds a draft of the bundle
 NameRepeated           409  two drafts of one bundle have the same name
@@ -38,14 +37,6 @@ class DraftNotUploaded(Conflict):
     code = "draft_not_uploaded"
     title = "Nothing was uploaded yet"
     detail = "No bytes have arrived for this draft. PUT the file to its upload URL, then ask again."
-
-
-class DraftChanged(Conflict):
-    """Other bytes than those meant."""
-
-    code = "draft_changed"
-    title = "The bytes have changed"
-    detail = "The bytes of this draft are not those you previewed. Look at them again, then confirm with their ETag."
 
 
 class ConfirmationRefused(Conflict):

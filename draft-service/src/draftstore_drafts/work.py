@@ -1,6 +1,5 @@
 """What a caller wants confirmed, and what comes of it. Plain data."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -29,9 +28,9 @@ class Work:
     actor: str = field(compare=False, default="")
 
     @property
-    def previewed(self) -> Mapping[UUID, str]:
-        """The ETag the caller saw, of drafts it named one for."""
-        return dict(self.etags)
+    def previewed(self) -> dict[UUID, str]:
+        """The ETag the caller saw, without quotes, of drafts it named one for."""
+        return {draft_id: etag.strip('"') for draft_id, etag in self.etags}
 
     def new_confirmation(self) -> NewConfirmation | None:
         """A confirmation for this work, if it shall have one."""

@@ -7,7 +7,7 @@ import asyncpg
 
 from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
-from draftstore_common.problems import DraftNotFound
+from draftstore_common.problems import DraftChanged, DraftNotFound
 from draftstore_metadata.errors import DraftPrepared, IdempotencyKeyInUse, Unsettled
 from draftstore_metadata.service import ATTEMPTS, refusal
 from draftstore_metadata.store.claims import ClaimStore, Known
@@ -58,11 +58,12 @@ class ClaimService:
         )
 
     async def _same_hold(self, request: confirm.ClaimDrafts, look: "_Look") -> confirm.ConfirmationRecord | None:
-        """The hold that a repeated prepare finds: of just these drafts."""
-        if request.confirmation is None or request.confirmation.mode != "prepare" or len(look.holders) != 1:
+        """The hold that a repeated prepare finds: of just these drafts and bytes, for just this purpose."""
+        new = request.confirmation
+        if new is None or new.mode != "prepare" or len(look.holders) != 1 or look.changed:
             return None
         held = await self._get(request.tenant_id, look.holders.pop())
-        return held if set(held.draft_ids) == set(request.draft_ids) else None
+        return held if set(held.draft_ids) == set(request.draft_ids) and held.on_conflict == new.on_conflict else None
 
     async def _known(self, tenant_id: UUID, confirmation_id: UUID) -> confirm.ClaimAnswer:
         record = await self._get(tenant_id, confirmation_id)
@@ -77,7 +78,10 @@ class ClaimService:
 
 @dataclass(slots=True)
 class _Look:
-    """What the rows of a claim's drafts say. `holders` are the confirmations that hold prepared ones."""
+    """What the rows of a claim's drafts say.
+
+    `holders` are the confirmations that hold prepared ones. `changed`: some have other bytes than previewed.
+    """
 
     free: list[UUID] = field(default_factory=list)
     lapsed: list[UUID] = field(default_factory=list)
@@ -85,6 +89,7 @@ class _Look:
     confirmed: list[wire.DraftRecord] = field(default_factory=list)
     refused: list[confirm.Refusal] = field(default_factory=list)
     holders: set[UUID] = field(default_factory=set)
+    changed: bool = False
 
 
 def _sort(request: confirm.ClaimDrafts, rows: dict[UUID, asyncpg.Record]) -> _Look:
@@ -95,19 +100,22 @@ def _sort(request: confirm.ClaimDrafts, rows: dict[UUID, asyncpg.Record]) -> _Lo
         if row is None or row["subject"] not in {None, request.subject}:
             look.refused.append(refusal_of(draft_id, DraftNotFound()))
         else:
-            _place(look, row)
+            _place(look, row, request.etags.get(draft_id))
     return look
 
 
-def _place(look: _Look, row: asyncpg.Record) -> None:
+def _place(look: _Look, row: asyncpg.Record, previewed: str | None) -> None:
     match row["state"]:
         case "open" | "uploaded":
             look.free.append(row["id"])
-        case "confirmed":
-            look.confirmed.append(draft_record(row))
         case "confirming" | "prepared" if row["lease_expires_at"] <= row["now"]:
             look.lapsed.append(row["id"])
             look.free.append(row["id"])
+        case "confirmed" | "prepared" if previewed not in {None, row["etag"], (row["receipt"] or {}).get("etag")}:
+            look.changed = True
+            look.refused.append(refusal_of(row["id"], DraftChanged()))
+        case "confirmed":
+            look.confirmed.append(draft_record(row))
         case "confirming":
             look.busy.append(row["id"])
         case "prepared":

@@ -1,6 +1,7 @@
 """Bundles and prepared confirmations through the whole suite: all or none, and a commit nobody can refuse."""
 
 import asyncio
+import hashlib
 from typing import Any, Protocol
 
 from draftstore_common.clients.transport import Reply
@@ -23,6 +24,10 @@ async def uploads(back_end: BackEnd, folder: str, count: int) -> list[str]:
         *(back_end.upload(f"{folder} {n}".encode(), object_name=f"{folder}/{n}") for n in range(count))
     )
     return [draft["id"] for draft in drafts]
+
+
+def etag_of(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 async def confirm_all(back_end: BackEnd, ids: list[str], status: int = 200, **more: Any) -> Any:
@@ -62,6 +67,19 @@ async def test_a_refused_bundle_names_every_offender_and_leaves_all_confirmable(
     assert (await confirm_all(back_end, wanted[:-1]))["state"] == "confirmed"
 
 
+async def test_drafts_confirmed_with_other_bytes_than_previewed_are_refused_however_often_one_asks(
+    back_end: BackEnd,
+) -> None:
+    ids = await uploads(back_end, "bundle-other", 2)
+    await confirm_all(back_end, ids)
+    before = await back_end.count("confirmations", state="confirmed")
+    for _ in range(2):
+        problem = await confirm_all(back_end, ids, status=409, etags={ids[0]: "0" * 32})
+        assert [(error["id"], error["code"]) for error in problem["errors"]] == [(ids[0], "draft_changed")]
+    assert await back_end.count("confirmations", state="confirmed") == before, "and no confirmation says otherwise"
+    assert (await confirm_all(back_end, ids, etags={ids[0]: etag_of(b"bundle-other 0")}))["state"] == "confirmed"
+
+
 async def test_taken_names_refuse_a_bundle_and_replacing_is_all_or_none_too(back_end: BackEnd) -> None:
     ids = await uploads(back_end, "bundle-taken", 3)
     other = await back_end.upload(b"first", object_name="bundle-taken/1")
@@ -70,6 +88,14 @@ async def test_taken_names_refuse_a_bundle_and_replacing_is_all_or_none_too(back
     assert [(error["id"], error["code"]) for error in problem["errors"]] == [(ids[1], "object_exists")]
     done = await confirm_all(back_end, ids, on_conflict="replace")
     assert [receipt["final_location"].rpartition("~")[0] != "" for receipt in done["receipts"]] == [False, True, False]
+
+
+async def test_an_etag_of_a_draft_that_is_not_in_the_bundle_is_a_mistake(back_end: BackEnd) -> None:
+    [one, other] = await uploads(back_end, "bundle-etags", 2)
+    problem = await confirm_all(back_end, [one], status=422, etags={other: etag_of(b"bundle-etags 1")})
+    assert (problem["code"], problem["errors"][0]["field"]) == ("unknown_draft", "etags")
+    problem = await confirm_all(back_end, [], status=422, etags={other: "x"})
+    assert [error["field"] for error in problem["errors"]] == ["draft_ids"]
 
 
 async def test_two_drafts_of_one_name_do_not_go_together(back_end: BackEnd) -> None:
@@ -107,6 +133,32 @@ async def test_a_prepared_draft_is_committed_by_its_token(back_end: BackEnd) -> 
     assert receipt == done["receipts"][0]
     refused = await back_end.get("POST", f"/api/v1/confirmations/{held['token']}/rollback", status=409)
     assert refused["code"] == "confirmation_confirmed"
+
+
+async def test_a_repeated_prepare_answers_only_a_hold_of_the_bytes_and_the_purpose_it_names(back_end: BackEnd) -> None:
+    ids = await uploads(back_end, "prepare-other", 2)
+    held = await confirm_all(back_end, ids, mode="prepare")
+    problem = await confirm_all(back_end, ids, status=409, mode="prepare", etags={ids[1]: "0" * 32})
+    assert [(error["id"], error["code"]) for error in problem["errors"]] == [
+        (ids[0], "draft_prepared"),
+        (ids[1], "draft_changed"),
+    ]
+    problem = await confirm_all(back_end, ids, status=409, mode="prepare", on_conflict="replace")
+    assert {error["code"] for error in problem["errors"]} == {"draft_prepared"}
+    assert await confirm_all(back_end, ids, mode="prepare", etags={ids[1]: etag_of(b"prepare-other 1")}) == held
+    await back_end.get("POST", f"/api/v1/confirmations/{held['token']}/rollback")
+
+
+async def test_a_hold_that_ends_leaves_the_draft_uploaded_even_if_only_the_confirm_saw_its_bytes(
+    back_end: BackEnd,
+) -> None:
+    draft = await back_end.upload(b"held", object_name="prepare/seen")
+    held = await prepare(back_end, draft["id"])
+    await back_end.get("POST", f"/api/v1/confirmations/{held['token']}/rollback")
+    page = await back_end.get("GET", f"/api/v1/drafts/{draft['id']}/events")
+    assert [event["to_state"] for event in page["items"]] == ["open", "confirming", "prepared", "uploaded"]
+    listed = await back_end.get("GET", "/api/v1/drafts?object_name=prepare/seen")
+    assert [(item["state"], item["size"]) for item in listed["items"]] == [("uploaded", 4)]
 
 
 async def test_a_held_name_is_nobody_elses_until_the_hold_ends(back_end: BackEnd) -> None:

@@ -40,11 +40,15 @@ class NewConfirmation(Request):
 
 
 class ClaimDrafts(Actor):
-    """Claim drafts for one confirm attempt. `lease_ttl` is how long the claims hold unless renewed."""
+    """Claim drafts for one confirm attempt. `lease_ttl` is how long the claims hold unless renewed.
+
+    `etags` (unquoted) are of bytes the caller previewed: drafts confirmed or prepared with other bytes are refused.
+    """
 
     tenant_id: UUID
     draft_ids: DraftIds
     subject: str | None = None
+    etags: dict[UUID, str] = {}
     lease_ttl: int
     confirmation: NewConfirmation | None = None
 
@@ -52,7 +56,8 @@ class ClaimDrafts(Actor):
 class ConfirmationRecord(Answer):
     """A confirmation's row, with the receipts of those of its drafts that are confirmed, in the order of its drafts.
 
-    `held_until` is the deadline of a prepared one. `problem` says why one was rolled back.
+    `held_until` is the deadline of a prepared one, `on_conflict` what its commit does where a name is taken. `problem`
+    says why one was rolled back.
     """
 
     id: UUID
@@ -61,6 +66,7 @@ class ConfirmationRecord(Answer):
     mode: ConfirmMode
     draft_ids: list[UUID]
     receipts: list[Receipt] = []
+    on_conflict: OnConflict | None = None
     held_until: Instant | None = None
     problem: dict[str, Any] | None = None
     created_by: str

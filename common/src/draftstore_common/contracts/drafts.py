@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256, broken_rule
 from draftstore_common.contracts.names import ObjectName, PlainText, PublicBucket
@@ -144,7 +144,7 @@ def _all_different(draft_ids: list[UUID]) -> list[UUID]:
 class ConfirmationCreate(Request):
     """Confirm several drafts, all or none; with `mode: prepare`, hold them for a commit that cannot be refused.
 
-    `etags` binds drafts to the bytes that were previewed.
+    `etags` binds drafts of `draft_ids` to the bytes that were previewed.
     """
 
     draft_ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_BUNDLE), AfterValidator(_all_different)]
@@ -153,6 +153,13 @@ class ConfirmationCreate(Request):
     subject: Subject | None = None
     mode: ConfirmMode = "commit"
     hold_ttl: HoldTtl = DEFAULT_HOLD_TTL
+
+    @field_validator("etags")
+    @classmethod
+    def _of_these_drafts(cls, etags: dict[UUID, str], info: ValidationInfo) -> dict[UUID, str]:
+        if not etags.keys() <= set(info.data.get("draft_ids", etags)):  # absent: it was refused itself
+            raise broken_rule("unknown_draft", "Send etags only of drafts that are in draft_ids")
+        return etags
 
 
 class Confirmation(Answer):

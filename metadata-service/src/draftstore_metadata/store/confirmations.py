@@ -14,6 +14,7 @@ from draftstore_metadata.store.rows import Connection
 
 _CONFIRMATION = """c.id, c.tenant_id, c.state, c.mode, c.draft_ids, c.problem, c.created_by, c.created_at,
     CASE c.state WHEN 'prepared' THEN c.lease_expires_at END AS held_until,
+    c.publication->>'on_conflict' AS on_conflict,
     c.lease_expires_at <= now() AS lapsed, c.publication,
     (SELECT coalesce(jsonb_agg(d.receipt ORDER BY i.place), '[]')
      FROM unnest(c.draft_ids) WITH ORDINALITY AS i (id, place) JOIN metadata.drafts d ON d.id = i.id

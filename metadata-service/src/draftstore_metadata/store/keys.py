@@ -35,6 +35,11 @@ _DROP_OTHERS = """
     UPDATE metadata.object_keys SET state = 'garbage', purge_due_at = now()
     WHERE draft_id = ANY($1::uuid[]) AND state = 'reserved' AND storage_key <> ALL($2::text[])"""
 
+_RESERVED = """
+    SELECT k.draft_id, k.source_etag FROM metadata.object_keys k
+    JOIN unnest($1::text[], $2::uuid[]) AS g (storage_key, draft_id) USING (storage_key, draft_id)
+    WHERE k.state = 'reserved'"""
+
 _PUBLISH = """
     UPDATE metadata.object_keys k SET state = 'published'
     FROM unnest($1::text[], $2::uuid[]) AS g (storage_key, draft_id)
@@ -76,12 +81,22 @@ async def held(
     return list(rows)
 
 
+async def reserved(connection: Connection, copied: list[wire.Copied]) -> dict[UUID, str]:
+    """The judged ETag of each draft. Raises `LeaseLost` if a key is no longer reserved."""
+    return await _judged(connection, _RESERVED, copied)
+
+
 async def published(connection: Connection, copied: list[wire.Copied]) -> dict[UUID, str]:
     """Mark the keys published; the judged ETag of each draft. Raises `LeaseLost` if a key is no longer reserved."""
-    rows = await connection.fetch(_PUBLISH, [copy.storage_key for copy in copied], [copy.draft_id for copy in copied])
+    judged = await _judged(connection, _PUBLISH, copied)
+    await connection.execute(_DROP_OTHERS, [copy.draft_id for copy in copied], [])
+    return judged
+
+
+async def _judged(connection: Connection, sql: str, copied: list[wire.Copied]) -> dict[UUID, str]:
+    rows = await connection.fetch(sql, [copy.storage_key for copy in copied], [copy.draft_id for copy in copied])
     if len(rows) < len(copied):
         raise LeaseLost
-    await connection.execute(_DROP_OTHERS, [copy.draft_id for copy in copied], [])
     return {row["draft_id"]: row["source_etag"] for row in rows}
 
 

@@ -62,9 +62,11 @@ _CONFIRMED = transition(
     reason="$4 || (receipt->>'final_location')",
 )
 
+# What was judged is on record now: whoever gives the draft back later knows that its bytes are there.
 _PREPARED = transition(
     "prepared",
-    "lease_expires_at = now() + $5, purge_due_at = now() + $5",
+    "size = old.size, etag = old.etag, lease_expires_at = now() + $6, purge_due_at = now() + $6",
+    given="size bigint, etag text",
     whole=True,
 )
 
@@ -221,8 +223,12 @@ async def _prepare(connection: Connection, request: wire.Prepare) -> wire.Confir
     await connection.fetch(RECOVER, request.tenant_id, lapsed, request.actor, "the hold ended", RECOVERY_TTL)
     if refused := await names.refused(connection, ids, request.on_conflict):
         raise NamesRefused(refused)
+    judged = await keys.reserved(connection, request.copied)
+    given = [
+        {"draft_id": str(copy.draft_id), "size": copy.size, "etag": judged[copy.draft_id]} for copy in request.copied
+    ]
     deadline = timedelta(seconds=request.hold_ttl)
-    moved = await connection.fetch(_PREPARED, request.tenant_id, ids, request.actor, "prepared", deadline)
+    moved = await connection.fetch(_PREPARED, request.tenant_id, ids, request.actor, "prepared", given, deadline)
     assert len(moved) == len(ids)  # noqa: S101  locked by `keys.held`
     ref = wire.ConfirmationRef(tenant_id=request.tenant_id, confirmation_id=request.confirmation_id)
     return confirmations.record(await confirmations.get(connection, ref))
