@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := common gateway identity draft-service storage-service metadata-service cleaner standalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := $(PIP) install --constraint requirements.lock
-SOURCES := $(PACKAGES) tests
+SOURCES := $(PACKAGES) tests docs
 DATA_DIR := $(or $(DRAFTSTORE_DATA_DIR),.draftstore)
 
 .DEFAULT_GOAL := help
@@ -27,6 +27,11 @@ up: $(VENV)/installed ## install what is needed, start everything, prove it, sta
 clean-drafts: $(VENV)/installed ## run the cleaner once beside a running `make up`
 	@test -f $(DATA_DIR)/cleaner.env || { echo "Nothing runs on $(DATA_DIR): start it with 'make up' first."; exit 1; }
 	@set -a && . $(DATA_DIR)/cleaner.env && $(BIN)/python -m draftstore_cleaner once
+
+.PHONY: reconcile
+reconcile: $(VENV)/installed ## compare buckets and rows beside a running `make up` (ARGS=--dry-run)
+	@test -f $(DATA_DIR)/cleaner.env || { echo "Nothing runs on $(DATA_DIR): start it with 'make up' first."; exit 1; }
+	@set -a && . $(DATA_DIR)/cleaner.env && $(BIN)/python -m draftstore_cleaner reconcile $(ARGS)
 
 .PHONY: migrate
 migrate: $(VENV)/installed ## bring the database at DATABASE_URL up to date
@@ -51,6 +56,10 @@ check: $(VENV)/installed-for-tests ## lint, types and import rules
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
+
+.PHONY: model
+model: ## check the model of the protocol (needs spin and a C compiler)
+	@$(PYTHON) docs/model/check.py
 
 .PHONY: format
 format: $(VENV)/installed-for-tests ## let the linter mend what it can

@@ -28,6 +28,7 @@ async def test_the_tour_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
     assert walk.returncode == 0, walk.stdout + walk.stderr
     assert "main/photos/cat.jpg" in walk.stdout
     assert "Cleaned up" in walk.stdout
+    assert walk.stdout.count("Looked at") == 2
 
 
 def _walk(stack: Stack, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -1,41 +1,16 @@
 """A process dies, or stalls, before or after each call it makes for a draft. Another one then does what was asked."""
 
-from collections.abc import Iterator
-from itertools import count
-from typing import get_args
-
 import pytest
 
 from draftstore_cleaner.service import Cleaner
 from draftstore_common.kit.errors import Problem
-from support.installation import Installation, Site
-from support.lives import Life, Point, When, stalled
+from support.installation import LEASE, Installation, Site
+from support.lives import WHENS, Life, Point, When, lives_that_die, lives_that_freeze, stalled, walked_through
 from support.promises import Draft, confirmed_once, ended, nothing_is_left_but_objects
-
-LEASE = 61
-"""Seconds after which a claim that nobody renews is over."""
-
-WHENS = get_args(When)
 
 BEFORE_COPY = Point(1, "before", "/objects/copy")
 
-STEPS_OF_A_CONFIRM = ("/claim", "/head", "/reserve-key", "/copy", "/publish", "/objects/delete")
-
-
-def lives_that_die(when: When, walked: list[str]) -> Iterator[Life]:
-    """Lives that die at their first call, at their second, and so on; the last one got through."""
-    for number in count(1):
-        life = Life(dies=Point(number, when))
-        yield life
-        walked += life.calls[number - 1 : number]
-        if not life.reached.is_set():
-            return
-
-
-def walked_through(walked: list[str], steps: tuple[str, ...]) -> bool:
-    """Whether each of these steps was a place to die at, in this order."""
-    calls = iter(walked)
-    return all(any(call.endswith(step) for call in calls) for step in steps)
+STEPS_OF_A_CONFIRM = ("/claim", "/head", "/reserve-keys", "/copy", "/publish", "/objects/delete")
 
 
 @pytest.mark.parametrize("when", WHENS)
@@ -128,9 +103,8 @@ async def test_a_process_that_stalled_anywhere_in_a_confirm_and_wakes_up_late_ha
     whole: Installation, when: When
 ) -> None:
     drafts, walked = list[Draft](), list[str]()
-    for number in count(1):
-        life = Life(freezes=Point(number, when))
-        name = f"stalled/{when}-{number}.bin"
+    for life in lives_that_freeze(when, walked):
+        name = f"stalled/{when}-{len(drafts)}.bin"
         draft = await whole.upload(name, name.encode())
         async with whole.process(life) as stale:
             asked = await stalled(life, stale.confirm(draft))
@@ -138,10 +112,7 @@ async def test_a_process_that_stalled_anywhere_in_a_confirm_and_wakes_up_late_ha
             receipt = await confirmed_once(whole, draft, name.encode())
             life.thaw()
             assert await confirmed_once(whole, draft, name.encode(), await asked) == receipt
-        walked += life.calls[number - 1 : number]
         drafts.append(draft)
-        if not life.reached.is_set():
-            break
     assert walked_through(walked, STEPS_OF_A_CONFIRM)
     await whole.clean_up_after(drafts)
     await nothing_is_left_but_objects(whole, drafts)
@@ -158,7 +129,7 @@ async def test_the_late_copy_of_a_stale_attempt_writes_only_what_is_already_ther
         await whole.put(draft, b"the same bytes", **{"content-type": "text/html"})
         stale_life.thaw()
         await confirmed_once(whole, draft, b"the same bytes", published, await asked)
-    assert stale_life.count("/copy") == other_life.count("/copy") == 1
+    assert stale_life.number_of("/copy") == other_life.number_of("/copy") == 1
     found = await whole.store.head(whole.main, "late/same.png")
     assert found is not None
     assert (found.content_type, found.metadata) == ("image/png", {})

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from support.installation import Installation, site
+from support.installation import LEASE, Installation, site
 from support.lives import Life, Point, stalled
 from support.promises import confirmed_once, nothing_is_left_but_objects
 from support.proxy import Proxy
 from support.servers import Postgres, Store
 from support.until import until
-
-LEASE = 61
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ async def whole(postgres: Postgres, store: Store, lines: Lines) -> AsyncIterator
 CUTS = [
     ("rows", "/confirm/claim"),
     ("bytes", "/objects/head"),
-    ("rows", "/reserve-key"),
+    ("rows", "/reserve-keys"),
     ("bytes", "/objects/copy"),
     ("rows", "/confirm/publish"),
     ("bytes", "/objects/delete"),

@@ -3,11 +3,9 @@
 import pytest
 
 from draftstore_common.clients.transport import Reply
-from support.installation import Installation
+from support.installation import LEASE, Installation
 from support.lives import Life, Point, stalled
 from support.promises import confirmed_once, nothing_is_left_but_objects
-
-LEASE = 61
 
 BEFORE_COPY = Point(1, "before", "/objects/copy")
 BEFORE_PUBLISH = Point(1, "before", "/confirm/publish")

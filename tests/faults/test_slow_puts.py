@@ -209,4 +209,4 @@ async def test_a_download_outlives_the_late_copy_of_a_stale_attempt_onto_its_key
             await asyncio.wait({late}, timeout=2)  # no longer: where readers lock a key, it waits for us
             assert first + await answer.read() == content
         await confirmed_once(whole, draft, content, await late)
-    assert stale_life.count("/objects/copy") == 1
+    assert stale_life.number_of("/objects/copy") == 1

@@ -1,11 +1,13 @@
 """The composed suite on a database and buckets of its own, with more processes beside it that may die."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -32,6 +34,12 @@ from support.store_view import StoreCredentials, StoreView
 
 WHATEVER_HORIZON = 2 * 3600
 """Seconds after which nothing of a draft may land any more: past its URLs, their slack, and the longest copy."""
+
+LEASE = 61
+"""Seconds after which a claim that nobody renews is over."""
+
+NEVER = 3600
+"""Seconds between background passes over lapsed claims, so that none happens in between what a test does."""
 
 
 class Server(Protocol):
@@ -140,7 +148,7 @@ class Installation:
     async def process(self, life: Life, **settings: Any) -> AsyncIterator[Door]:
         """Another draft-service on the same services, for as long as this life lasts."""
         key = self.suite._key(ServiceName.DRAFTS)
-        made = DraftSettings(service_key=key, shutdown_grace=0, **settings)
+        made = DraftSettings(service_key=key, shutdown_grace=0, **{"tend_interval": NEVER, **settings})
         app = draftstore_drafts.app.create_app(made, **life.ways(self.suite.internal))
         async with AsgiLifespan(app):
             try:
@@ -169,6 +177,7 @@ class Installation:
 _OWNED = {
     "drafts": "id = ANY ($1::uuid[])",
     "object_keys": "draft_id = ANY ($1::uuid[])",
+    "confirmations": "draft_ids && $1::uuid[]",
 }
 """The tables that belong to drafts, and which of their rows."""
 
@@ -194,7 +203,8 @@ class Site:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Installation]:
         """A suite on this site; leaving ends it and keeps the site."""
-        suite = Suite(self._backing())
+        with patch.dict(os.environ, TEND_INTERVAL=str(NEVER)):
+            suite = Suite(self._backing())
         async with (
             suite.running(),
             AsgiLifespan(suite.gateway),

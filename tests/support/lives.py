@@ -5,15 +5,17 @@ between two awaits is given transports that end there. What it would still do by
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeVar
+from itertools import count
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from starlette.types import ASGIApp
 
 from draftstore_common.clients.transport import AsgiTransport, Call, Reply, ServiceUnavailable, Transport
 
 When = Literal["before", "after"]
+WHENS: tuple[When, ...] = get_args(When)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Life:
         """This process's transports to services."""
         return {name: _Way(self, AsgiTransport(app)) for name, app in services.items()}
 
-    def count(self, path: str) -> int:
+    def number_of(self, path: str) -> int:
         """How many calls were made to paths with this end."""
         return sum(call.endswith(path) for call in self.calls)
 
@@ -76,7 +78,7 @@ class Life:
         return [point for point in (self.dies, self.freezes) if point is not None]
 
     def _number(self, point: Point) -> int:
-        return self.count(point.of)
+        return self.number_of(point.of)
 
     async def _pass(self, when: When, number: Mapping[Point, int]) -> None:
         for point, reached in number.items():
@@ -116,6 +118,33 @@ class _Way:
 
 
 T = TypeVar("T")
+
+
+def lives_that_die(when: When, walked: list[str]) -> Iterator[Life]:
+    """Lives that die at their first call, at their second, and so on; the last one got through.
+
+    `walked` grows by the paths of the calls they died at.
+    """
+    return _walk(walked, (Life(dies=Point(number, when)) for number in count(1)))
+
+
+def lives_that_freeze(when: When, walked: list[str]) -> Iterator[Life]:
+    """The same with lives that freeze there."""
+    return _walk(walked, (Life(freezes=Point(number, when)) for number in count(1)))
+
+
+def _walk(walked: list[str], lives: Iterator[Life]) -> Iterator[Life]:
+    for number, life in enumerate(lives):
+        yield life
+        walked += life.calls[number : number + 1]
+        if not life.reached.is_set():
+            return
+
+
+def walked_through(walked: list[str], steps: tuple[str, ...]) -> bool:
+    """Whether each of these steps was a place to die at, in this order."""
+    calls = iter(walked)
+    return all(any(call.endswith(step) for call in calls) for step in steps)
 
 
 async def stalled(life: Life, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -11,7 +11,8 @@ from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.drafts import ConfirmMode, OnConflict, Receipt
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.errors import ProblemDocument, RelayedProblem
-from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
+from draftstore_metadata.claiming import ClaimService
+from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.drafts import DraftStore, Times
 from draftstore_metadata.store.due import DueStore

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -124,17 +124,27 @@ class Stack(ABC):
 
     async def clean_once(self, *arguments: str) -> dict[str, Any]:
         """Run the cleaner's command to its end; its report. `ChildFailedError` when it fails."""
-        command = ("draftstore_cleaner", *(arguments or ("once",)))
+        _, (report,) = await self._cleaner(*(arguments or ("once",)))
+        return report
+
+    async def reconcile(self, *arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]]]:
+        """Run the cleaner's `reconcile` to its end; its status, 0 or 3, and its lines, the summary last."""
+        return await self._cleaner("reconcile", *arguments, succeeds={0, 3}, **environment)
+
+    async def _cleaner(
+        self, *arguments: str, succeeds: Collection[int] = (0,), **environment: str
+    ) -> tuple[int, list[dict[str, Any]]]:
+        command = ("draftstore_cleaner", *arguments)
         with tempfile.TemporaryDirectory(dir=self.logs, prefix="cleaner-") as folder:
-            child = Child("cleaner", command, environment=self.cleaner_environment(), folder=Path(folder))
+            environment = {**self.cleaner_environment(), **environment}
+            child = Child("cleaner", command, environment=environment, folder=Path(folder))
             child.start()
             status = await child.ended(seconds=60)
             with (self.logs / "cleaner.log").open("ab") as log:
                 log.write(child.stdout.read_bytes() + child.stderr.read_bytes())
-            if status != 0:
+            if status not in succeeds:
                 raise ChildFailedError(f"the cleaner ended with status {status}\n{child.tail()}")
-            report: dict[str, Any] = json.loads(child.stdout.read_text())
-        return report
+            return status, [json.loads(line) for line in child.stdout.read_text().splitlines()]
 
     async def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run a statement: tests move rows, not clocks."""

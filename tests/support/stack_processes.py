@@ -50,8 +50,8 @@ class Service:
 class ProcessesStack(Stack):
     """PostgreSQL and a store started by the tests; each service as `python -m draftstore_x`.
 
-    Tends only when told to. `services` are to be stopped, killed and restarted one by one; so are `postgres` and `object_store`, which keep
-    their ports.
+    Tends only when told to. `services` are to be stopped, killed and restarted one by one; so are `postgres` and
+    `object_store`, which keep their ports.
     """
 
     mode = "processes"

@@ -19,7 +19,9 @@ class StandaloneStack(Stack):
     mode = "standalone"
 
     def __init__(self, data_dir: Path, driver: Driver, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(data_dir, driver, {"CLEANER_INTERVAL": "86400", "TEND_INTERVAL": "3600", **(environment or {})})
+        super().__init__(
+            data_dir, driver, {"CLEANER_INTERVAL": "86400", "TEND_INTERVAL": "3600", **(environment or {})}
+        )
         given = {"DRAFTSTORE_DATA_DIR": str(data_dir), **self.environment}
         self.child = Child("standalone", ("draftstore_standalone",), environment=given, folder=self.logs)
 

@@ -82,10 +82,14 @@ class StoreView:
         """Put bytes there, as nobody without these credentials could; `headers` are arguments of PutObject."""
         await asyncio.to_thread(self._client.put_object, Bucket=bucket, Key=key, Body=content, **headers)
 
+    async def remove(self, bucket: str, key: str) -> None:
+        """Delete bytes there, as nobody without these credentials could."""
+        await asyncio.to_thread(self._client.delete_object, Bucket=bucket, Key=key)
+
     async def delete_bucket(self, bucket: str) -> None:
         """Delete a bucket with everything in it."""
         for key in await self.keys(bucket):
-            await asyncio.to_thread(self._client.delete_object, Bucket=bucket, Key=key)
+            await self.remove(bucket, key)
         await asyncio.to_thread(self._client.delete_bucket, Bucket=bucket)
 
     async def keys(self, bucket: str, prefix: str = "") -> list[str]:

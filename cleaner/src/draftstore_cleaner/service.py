@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from draftstore_cleaner.clocks import refuse_skew
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts.base import BucketRole
@@ -31,10 +32,6 @@ BATCH = 1000
 
 LEASE_TTL = 300
 """Seconds nobody else gets a batch; a batch takes a few, and a dead cleaner's comes back after it."""
-
-
-class ClockSkewError(Exception):
-    """The clocks of PostgreSQL and the store disagree so much that `expired` cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +79,7 @@ class Cleaner:
     async def plan(self) -> DuePlan:
         """What a run would do now; raises `ClockSkewError` if it would refuse. Changes nothing."""
         plan, store = await asyncio.gather(self._metadata.plan_due(), self._storage.now())
-        skew = abs((plan.now - store.now).total_seconds())
-        if skew > self._brakes.max_clock_skew:
-            text = f"PostgreSQL and the store differ by {skew:.0f} s. Nothing was deleted: correct the clocks first."
-            raise ClockSkewError(text)
+        refuse_skew(plan.now, store.now, limit=self._brakes.max_clock_skew)
         return plan
 
     async def recover(self) -> Tended:

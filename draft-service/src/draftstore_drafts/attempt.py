@@ -20,6 +20,7 @@ from typing import Any
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts import confirm as wire
+from draftstore_common.contracts.confirm import SLOWEST_COPY
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.contracts.storage import CopyAnswer, CopyRequest, DigestRequest, ObjectRef, StoredObject
 from draftstore_common.kit.context import set_timeout
@@ -34,9 +35,6 @@ log = logging.getLogger(__name__)
 
 STEP_TIMEOUT = 30.0
 """Seconds one step of an attempt may take, but for the copy."""
-
-BYTES_PER_SECOND = 5 * 1024**2
-"""The slowest copy or read that is still waited for; the lease is renewed meanwhile."""
 
 GIVE_BACK_TIMEOUT = 3.0
 """Seconds for giving claims back: if that fails, their leases lapse."""
@@ -254,7 +252,7 @@ def _copied(one: _Judged, key: str, copy: CopyAnswer) -> wire.Copied:
 @contextmanager
 def _for_all_bytes(stored: StoredObject) -> Iterator[None]:
     """Time for a step that moves every byte; bytes that are not the judged ones any more are `DraftChanged`."""
-    set_timeout(STEP_TIMEOUT + stored.size / BYTES_PER_SECOND)
+    set_timeout(STEP_TIMEOUT + stored.size / SLOWEST_COPY)
     try:
         yield
     except RelayedProblem as problem:

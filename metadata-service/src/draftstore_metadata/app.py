@@ -14,9 +14,10 @@ from draftstore_common.kit.app import service_app
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_metadata import routes
+from draftstore_metadata.claiming import ClaimService
 from draftstore_metadata.context import Context
 from draftstore_metadata.schema import check_migrated
-from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
+from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.settings import MetadataSettings
 from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.drafts import DraftStore, Times
@@ -25,6 +26,7 @@ from draftstore_metadata.store.events import EventStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.reconcile import ReconcileStore
 from draftstore_metadata.store.tend import TendStore
 
 
@@ -41,9 +43,8 @@ def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
             app.state.ready_checks = {"database": database.check, "identity": keys.ready}
             yield
 
-    return service_app(
-        "DraftStore metadata-service", lifespan=lifespan, routers=[routes.drafts, routes.tending, routes.due]
-    )
+    routers = [routes.drafts, routes.tending, routes.due, routes.reconcile]
+    return service_app("DraftStore metadata-service", lifespan=lifespan, routers=routers)
 
 
 def _context(settings: MetadataSettings, database: Database, keys: JwksCache) -> Context:
@@ -61,4 +62,5 @@ def _context(settings: MetadataSettings, database: Database, keys: JwksCache) ->
         events=EventService(EventStore(database)),
         tending=TendStore(database, grace),
         due=DueStore(database),
+        reconcile=ReconcileStore(database),
     )

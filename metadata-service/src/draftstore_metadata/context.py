@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from draftstore_common.access import Access
-from draftstore_metadata.service import ClaimService, DraftService, EventService, ObjectService
+from draftstore_metadata.claiming import ClaimService
+from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.reconcile import ReconcileStore
 from draftstore_metadata.store.tend import TendStore
 
 
@@ -25,3 +27,4 @@ class Context:
     events: EventService
     tending: TendStore
     due: DueStore
+    reconcile: ReconcileStore

@@ -1,5 +1,6 @@
 """The life of a draft as data, and the keys bytes lie under. Pure: no SQL, no HTTP."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -35,9 +36,13 @@ IDEMPOTENCY_TTL = timedelta(hours=24)
 """How long an `Idempotency-Key` is remembered."""
 
 COPY_HORIZON = timedelta(hours=1)
-"""The longest a copy may take to land; garbage keys are deleted a second time after it."""
+"""How long after a key's first deletion a copy onto it may still land, besides the time its bytes take."""
 
 SHORT_ID = 8
+
+DRAFT_KEY_LENGTH = 27
+
+_DRAFT_KEY = re.compile(rf"[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}/[0-9A-Za-z]{{{DRAFT_KEY_LENGTH}}}")
 
 
 def sources(target: DraftState) -> list[DraftState]:
@@ -52,7 +57,12 @@ def warning_lead(lifetime: timedelta, longest: timedelta) -> timedelta | None:
 
 def draft_key(tenant_id: UUID) -> str:
     """A fresh key in the draft bucket: random, so that no two attempts touch and no name can be guessed from it."""
-    return f"{tenant_id}/{random_base62(27)}"
+    return f"{tenant_id}/{random_base62(DRAFT_KEY_LENGTH)}"
+
+
+def is_draft_key(key: str) -> bool:
+    """Whether a key of the draft bucket is of the shape of ours."""
+    return _DRAFT_KEY.fullmatch(key) is not None
 
 
 def plain_key(tenant_id: UUID, bucket: str, object_name: str) -> str:

@@ -9,6 +9,7 @@ ConfirmationEnded      409  the confirmation is committed, rolled back or not pr
 IdempotencyKeyInUse    409  the first request with this key is still at work
 IdempotencyKeyReused   422  the key came with another payload before
 InvalidCursor          422  not a cursor of ours
+ReconcileElsewhere     409  another reconcile is at work
 Unsettled              503  others kept changing the draft
 """
 
@@ -20,6 +21,14 @@ class DraftStateConflict(Conflict):
 
     code = "draft_state_conflict"
     title = "The draft's state does not allow this"
+
+
+class ReconcileElsewhere(Conflict):
+    """The cursor is not where this reconcile left it."""
+
+    code = "reconcile_elsewhere"
+    title = "Another reconcile is at work"
+    detail = "Another reconcile moved on from here. Let it finish; a later run goes on where it stopped."
 
 
 class LeaseLost(Conflict):

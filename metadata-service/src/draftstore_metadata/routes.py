@@ -7,12 +7,14 @@ from fastapi import APIRouter, Depends, Request
 from draftstore_common.access import only
 from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
+from draftstore_common.contracts import reconcile as reconciling
 from draftstore_common.contracts.identity import ServiceName
 from draftstore_metadata.context import Context
 
 drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))])
 due = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.CLEANER))])
 tending = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))])
+reconcile = APIRouter(prefix="/internal/reconcile", dependencies=[Depends(only(ServiceName.CLEANER))])
 
 
 async def _context(request: Request) -> Context:
@@ -177,3 +179,33 @@ async def claim_due(body: wire.ClaimDue, ctx: Ctx) -> wire.DueBatch:
 async def report_purged(body: wire.ReportPurged, ctx: Ctx) -> wire.PurgeReport:
     """Note what is gone."""
     return wire.PurgeReport(purged=await ctx.due.report(body))
+
+
+@reconcile.post("/attribute")
+async def attribute_keys(body: reconciling.AttributeKeys, ctx: Ctx) -> reconciling.Attributions:
+    """What the rows say of keys."""
+    return await ctx.reconcile.attribute(body)
+
+
+@reconcile.post("/owed")
+async def list_owed(body: reconciling.ListOwed, ctx: Ctx) -> reconciling.OwedPage:
+    """A page of rows whose bytes must be there."""
+    return await ctx.reconcile.list_owed(body)
+
+
+@reconcile.post("/cursors")
+async def cursors(ctx: Ctx) -> reconciling.ReconcileCursors:
+    """Where every pass stands."""
+    return await ctx.reconcile.cursors()
+
+
+@reconcile.post("/cursors/begin")
+async def begin_round(ctx: Ctx) -> reconciling.ReconcileCursors:
+    """Set every cursor to the beginning."""
+    return await ctx.reconcile.begin_round()
+
+
+@reconcile.post("/cursors/move", status_code=204)
+async def move_cursor(body: reconciling.MoveCursor, ctx: Ctx) -> None:
+    """Store how far a pass has come."""
+    await ctx.reconcile.move_cursor(body)

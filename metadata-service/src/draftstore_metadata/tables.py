@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -199,4 +200,13 @@ events = Table(
     _instant("at", required=True, default=True),
     Index("events_by_draft", "draft_id", "id"),
     Index("events_feed", "tenant_id", "txid", "id"),
+)
+
+reconcile_cursors = Table(
+    "reconcile_cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", Text, nullable=False, server_default=text("''")),
+    Column("finished", Boolean, nullable=False, server_default=text("false")),
+    _instant("updated_at", required=True, default=True),
 )

@@ -43,8 +43,8 @@ def create_app(settings: StorageSettings, *, identity: Transport) -> FastAPI:
     return service_app(
         "DraftStore storage-service",
         lifespan=lifespan,
-        routers=[routes.drafts, routes.cleaning],
-        description="Presigns, looks up, copies and deletes objects in the draft and the main bucket.",
+        routers=[routes.drafts, routes.cleaning, routes.reconciling],
+        description="Presigns, looks up, lists, copies and deletes objects in the draft and the main bucket.",
     )
 
 

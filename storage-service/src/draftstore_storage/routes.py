@@ -15,6 +15,7 @@ drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DR
 cleaning = APIRouter(
     prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))], tags=["cleaning"]
 )
+reconciling = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.CLEANER))], tags=["reconciling"])
 
 
 async def _service(request: Request) -> StorageService:
@@ -49,10 +50,16 @@ async def presign_get(body: wire.PresignGet, service: Service) -> wire.SignedReq
     return await service.presign_get(body)
 
 
-@drafts.post("/objects/head")
+@cleaning.post("/objects/head")
 async def head(body: wire.ObjectRef, service: Service) -> wire.StoredObject:
     """What the store says of a key."""
     return await service.head(body)
+
+
+@reconciling.post("/objects/list")
+async def list_keys(body: wire.ListKeys, service: Service) -> wire.ObjectListing:
+    """A page of a bucket's listing."""
+    return await service.list_keys(body)
 
 
 @drafts.post("/objects/digest")

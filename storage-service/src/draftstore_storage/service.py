@@ -48,6 +48,10 @@ class StorageService:
         check_key(ref.role, ref.key)
         return await self._store.objects.head(ref.role, ref.key)
 
+    async def list_keys(self, request: wire.ListKeys) -> wire.ObjectListing:
+        """A page of a bucket's listing."""
+        return await self._store.buckets.list(request.role, after=request.after, limit=request.limit)
+
     async def digest(self, request: wire.DigestRequest) -> wire.DigestAnswer:
         """The SHA-256 of exactly the bytes with this ETag, by reading them: one piece in memory at a time."""
         ref = request.object

@@ -425,3 +425,19 @@ async def _check_for_ever(database: Database) -> None:
     async with asyncio.timeout(30):
         while True:  # a backend may outlive its killed postmaster for a moment
             await database.check()
+
+
+async def test_a_large_copys_key_is_deleted_again_only_when_no_copy_of_it_can_land_any_more(
+    metadata: Metadata,
+) -> None:
+    draft = await create(metadata)
+    claimed = await claim(metadata, draft)
+    await reserve(metadata, claimed)
+    await metadata.database.rows(
+        "UPDATE metadata.object_keys SET size = $1, state = 'garbage', purge_due_at = now()", 100 * 1024**3
+    )
+    await report(metadata, await metadata.due.claim(wire.ClaimDue()))
+    row = await metadata.database.row("SELECT purge_due_at - now() AS again FROM metadata.object_keys")
+    assert row is not None
+    at_five_mebibytes_a_second = timedelta(seconds=100 * 1024 / 5)
+    assert row["again"] > at_five_mebibytes_a_second

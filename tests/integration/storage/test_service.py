@@ -153,14 +153,18 @@ async def test_the_names_of_the_buckets_are_told(running: Running) -> None:
     assert (info.main_bucket, info.draft_bucket, info.store_id) == (names.main, names.draft, "default")
 
 
-async def test_the_cleaner_sees_the_clock_and_deletes_and_nothing_else(running: Running) -> None:
+async def test_the_cleaner_lists_looks_and_deletes_and_nothing_else(running: Running) -> None:
     cleaner, draft = running.client(ServiceName.CLEANER), await running.upload()
     assert (await cleaner.now()).now.tzinfo is not None
+    assert await cleaner.head("draft", draft.key) == draft
+    page = await cleaner.list_keys(wire.ListKeys(role="draft", after=draft.key[:-1], limit=1))
+    assert [(entry.key, entry.size, entry.etag) for entry in page.items] == [(draft.key, draft.size, draft.etag)]
     keys = [draft.key, running.bench.key(), "not//a key"]
     failures = (await cleaner.delete(wire.DeleteRequest(role="draft", keys=keys))).failures
     assert [(failure.key, failure.reason) for failure in failures] == [("not//a key", "invalid_key")]
     target = wire.PresignGet(role="main", key="k", expires_in=60)
-    for attempt in (cleaner.head("draft", draft.key), cleaner.presign_get(target), cleaner.copy(copy_of(draft, "k"))):
+    listing = running.client().list_keys(wire.ListKeys(role="draft"))
+    for attempt in (listing, cleaner.presign_get(target), cleaner.copy(copy_of(draft, "k"))):
         with pytest.raises(ServiceMisconfigured) as refused:
             await attempt
         assert isinstance(refused.value.__cause__, RelayedProblem)
@@ -169,7 +173,7 @@ async def test_the_cleaner_sees_the_clock_and_deletes_and_nothing_else(running: 
 
 async def test_no_route_is_open_to_anyone_else(running: Running) -> None:
     routes = [path for path in running.app.openapi()["paths"] if path.startswith("/internal/")]
-    assert len(routes) == 14
+    assert len(routes) == 15
     strangers = [
         (None, 401),
         (running.issuer.token(ServiceName.GATEWAY, Audience.STORAGE), 404),
@@ -226,6 +230,13 @@ async def test_a_changed_source_is_a_failed_precondition(running: Running) -> No
 async def test_a_wrong_request_names_its_field(running: Running, path: str, body: Any, code: str) -> None:
     reply = await running.send(path, body, running.issuer.token(ServiceName.DRAFTS, Audience.STORAGE))
     assert (reply.status, json.loads(reply.body)["code"]) == (422, code)
+
+
+@pytest.mark.parametrize("limit", [0, 1001])
+async def test_a_page_has_between_one_and_a_thousand_keys(running: Running, limit: int) -> None:
+    token = running.issuer.token(ServiceName.CLEANER, Audience.STORAGE)
+    reply = await running.send("/internal/objects/list", {"role": "draft", "limit": limit}, token)
+    assert (reply.status, json.loads(reply.body)["code"]) == (422, "invalid_limit")
 
 
 async def test_wrong_credentials_are_our_fault_and_stand_in_the_log(

@@ -23,6 +23,10 @@ class StorageClient(ServiceClient):
         """What the store says of a key; `object_not_found` (404) if nothing is there."""
         return await self._ask("/internal/objects/head", wire.ObjectRef(role=role, key=key), wire.StoredObject)
 
+    async def list_keys(self, request: wire.ListKeys) -> wire.ObjectListing:
+        """A page of a bucket's listing: a hint of what is there, never a proof that something is not."""
+        return await self._ask("/internal/objects/list", request, wire.ObjectListing)
+
     async def digest(self, request: wire.DigestRequest) -> wire.DigestAnswer:
         """The SHA-256 of the bytes with this ETag, for stores that keep none; takes as long as reading them."""
         return await self._ask("/internal/objects/digest", request, wire.DigestAnswer)

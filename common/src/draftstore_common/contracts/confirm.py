@@ -13,6 +13,10 @@ from draftstore_common.contracts.base import Answer, Instant, Request, Sha256
 from draftstore_common.contracts.drafts import MAX_BUNDLE, ConfirmationState, ConfirmMode, OnConflict, Receipt
 from draftstore_common.contracts.metadata import Actor, DraftRecord, IdempotencyKey
 
+SLOWEST_COPY = 5 * 1024**2
+"""Bytes per second of the slowest copy or read that is waited for. A key that may still be written by such a copy is
+not forgotten before it ended."""
+
 DraftIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_BUNDLE)]
 
 

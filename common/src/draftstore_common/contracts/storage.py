@@ -40,6 +40,30 @@ class StoredObject(Answer):
     last_modified: Instant
 
 
+class ListKeys(Request):
+    """Up to `limit` keys of one bucket that follow `after`: "" at the beginning, then what the last page said."""
+
+    role: BucketRole
+    after: str = Field(default="", max_length=1025)
+    limit: int = Field(default=1000, ge=1, le=1000)
+
+
+class ListedObject(Answer):
+    """One line of a bucket's listing."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: Instant
+
+
+class ObjectListing(Answer):
+    """A page in the store's own order; `next_after` is null on the last. It stays good for as long as the bucket is."""
+
+    items: list[ListedObject]
+    next_after: str | None = None
+
+
 class DigestRequest(Request):
     """Read the bytes with exactly this ETag; others answer `precondition_failed`."""
 

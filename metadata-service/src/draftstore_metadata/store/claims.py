@@ -74,8 +74,8 @@ class ClaimStore:
             return _all(await self._database.rows(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
         try:
             async with self._database.transaction() as connection:
-                return await _begin(connection, request, request.confirmation, draft_ids)
-        except _Forbidden:
+                return await _claim_recorded(connection, request, request.confirmation, draft_ids)
+        except _NotAll:  # which took the idempotency key back too: it began nothing
             return None
 
     async def look(self, tenant_id: UUID, draft_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
@@ -108,10 +108,6 @@ class ClaimStore:
             await connection.fetch(_RELEASE, request.tenant_id, ids, request.actor, request.reason, seen, longer)
 
 
-class _Forbidden(Exception):
-    """A row forbids the claim: the transaction ends without a trace, an idempotency key it took included."""
-
-
 class Known(Exception):
     """The idempotency key of a new confirmation has made one before."""
 
@@ -120,13 +116,17 @@ class Known(Exception):
         super().__init__(str(confirmation_id))
 
 
-async def _begin(
+class _NotAll(Exception):
+    """Some draft's row forbids a claim now."""
+
+
+async def _claim_recorded(
     connection: Connection, request: wire.ClaimDrafts, new: wire.NewConfirmation, draft_ids: list[UUID]
 ) -> list[asyncpg.Record]:
     await _take_key(connection, request.tenant_id, new)
     claimed = _all(await connection.fetch(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
     if claimed is None:
-        raise _Forbidden
+        raise _NotAll
     await confirmations.begin(connection, request, new, "working" if claimed else "confirmed")
     return claimed
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from draftstore_common.contracts import metadata as wire
+from draftstore_common.contracts.confirm import SLOWEST_COPY
 from draftstore_common.kit.database import Database
 from draftstore_metadata.domain import COPY_HORIZON
 from draftstore_metadata.store.rows import Connection
@@ -79,7 +80,8 @@ _PURGED_KEYS = """
     ), moved AS (
         UPDATE metadata.object_keys k SET purges = k.purges + 1,
             state = CASE WHEN old.final THEN 'deleted' ELSE 'garbage' END,
-            purge_due_at = CASE WHEN old.final THEN NULL ELSE now() + $3 END
+            purge_due_at = CASE WHEN old.final THEN NULL
+                ELSE now() + $3 + make_interval(secs => coalesce(k.size, 0) / $4::float8) END
         FROM old WHERE k.id = old.id RETURNING k.id
     )
     SELECT count(*) FROM moved"""
@@ -124,7 +126,7 @@ class DueStore:
         """Note what is gone. Repeatable; a report about something that moved on changes nothing."""
         async with self._database.transaction() as connection:
             drafts = await connection.fetchval(_PURGED_DRAFTS, *_columns(request, "draft"))
-            keys = await connection.fetchval(_PURGED_KEYS, *_columns(request, "object_key"), COPY_HORIZON)
+            keys = await connection.fetchval(_PURGED_KEYS, *_columns(request, "object_key"), COPY_HORIZON, SLOWEST_COPY)
         return int(drafts) + int(keys)
 
     async def plan(self) -> wire.DuePlan:

@@ -15,7 +15,7 @@ from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.ids import uuid7
 from draftstore_metadata.domain import RECOVERY_TTL
-from draftstore_metadata.errors import ConfirmationEnded
+from draftstore_metadata.errors import ConfirmationEnded, LeaseLost
 from draftstore_metadata.store import confirmations, keys, names
 from draftstore_metadata.store.claims import RECOVER
 from draftstore_metadata.store.names import NamesRefused
@@ -105,17 +105,15 @@ class PublishStore:
             return wire.Prepared(refused=error.refusals)
 
     async def commit(self, request: wire.EndConfirmation) -> wire.Committed:
-        """Publish what was prepared: before the deadline, nothing on record can refuse it."""
-        async with self._database.transaction() as connection:
-            row = await confirmations.get(connection, request, lock=True)
-            if row["state"] == "confirmed":  # perhaps while this waited for the lock: `row` is older than its receipts
-                return wire.Committed(confirmation=confirmations.record(await confirmations.get(connection, request)))
-            if row["state"] != "prepared" or row["lapsed"]:
-                raise _not_prepared(row)
-            publication = wire.Publication.model_validate({**row["publication"], "actor": request.actor})
-            await _publish(connection, publication, "prepared")
-            await confirmations.end_hold(connection, request, "confirmed")
-            return await _committed(connection, request, publication)
+        """Publish what was prepared: before the deadline, nothing on record can refuse it.
+
+        A commit that began before the deadline and got hold of the rows after it may find that its hold has ended.
+        """
+        try:
+            async with self._database.transaction() as connection:
+                return await _commit(connection, request)
+        except (NamesRefused, LeaseLost) as error:
+            raise ConfirmationEnded(_HOLD_EXPIRED, code="hold_expired") from error
 
     async def roll_back(self, request: wire.EndConfirmation) -> wire.ConfirmationRecord:
         """Give up what was prepared: its drafts are `uploaded` again, with time left to do something else with them."""
@@ -131,17 +129,30 @@ class PublishStore:
             return confirmations.record(await confirmations.get(connection, request))
 
     async def get(self, ref: wire.ConfirmationRef) -> wire.ConfirmationRecord:
-        """A confirmation as it is; one whose time is over was rolled back, whether or not anybody has looked yet."""
+        """A confirmation as it is. One whose time is over is rolled back by whoever looks first, and stays so."""
         async with self._database.connection() as connection:
             row = await confirmations.get(connection, ref)
-        record = confirmations.record(row)
-        if not row["lapsed"]:
-            return record
-        why = confirmations.HOLD_OVER if row["state"] == "prepared" else confirmations.ATTEMPT_DIED
-        return record.model_copy(update={"state": "rolled_back", "held_until": None, "problem": why})
+            if row["lapsed"]:
+                await confirmations.lapse(connection, ref)
+                row = await confirmations.get(connection, ref)
+        return confirmations.record(row)
 
+
+_HOLD_EXPIRED = "Its deadline has passed: nothing was published, and the drafts can be confirmed again."
 
 _BY_CALLER = {"code": "rolled_back", "detail": "Rolled back by its caller."}
+
+
+async def _commit(connection: Connection, request: wire.EndConfirmation) -> wire.Committed:
+    row = await confirmations.get(connection, request, lock=True)
+    if row["state"] == "confirmed":  # perhaps while this waited for the lock: `row` is older than its receipts
+        return wire.Committed(confirmation=confirmations.record(await confirmations.get(connection, request)))
+    if row["state"] != "prepared" or row["lapsed"]:
+        raise _not_prepared(row)
+    publication = wire.Publication.model_validate({**row["publication"], "actor": request.actor})
+    await _publish(connection, publication, "prepared")
+    await confirmations.end_hold(connection, request, "confirmed")
+    return await _committed(connection, request, publication)
 
 
 async def _publish(connection: Connection, request: wire.Publication, state: str) -> list[Receipt]:
@@ -229,8 +240,7 @@ async def _committed(
 def _not_prepared(row: asyncpg.Record) -> ConfirmationEnded:
     match row["state"]:
         case "prepared":
-            text = "Its deadline has passed: nothing was published, and the drafts can be confirmed again."
-            return ConfirmationEnded(text, code="hold_expired")
+            return ConfirmationEnded(_HOLD_EXPIRED, code="hold_expired")
         case "working":
             text = "The confirmation is still at work. Ask for its state until it is prepared or confirmed."
             return ConfirmationEnded(text, code="confirmation_working", retry_after=1)

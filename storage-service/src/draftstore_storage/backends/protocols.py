@@ -31,16 +31,6 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One line of a bucket's listing."""
-
-    key: str
-    size: int
-    etag: str
-    last_modified: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Probe:
     """What a store says of itself: its clock, and the name of its software (empty if it keeps that to itself)."""
 
@@ -146,11 +136,12 @@ class BucketBackend(Protocol):
         """Let browsers of these origins use presigned URLs (CORS); False if the store has no such call."""
         ...
 
-    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> list[ListedObject]:
-        """Up to `limit` (at most 1,000) objects whose keys follow `after`, in the store's order; empty at the end.
+    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> wire.ObjectListing:
+        """Up to `limit` (at most 1,000) objects that follow `after`, in the store's own order.
 
-        A hint for finding what no row knows, never a proof of absence: MinIO does not list `a/b` while an
-        object `a` exists.
+        `after` is "" or the `next_after` of a page. Every object that is there throughout is on exactly one page of
+        a walk, but for what the store hides: MinIO does not list `a/b` while an object `a` exists. So a listing is a
+        hint for finding what no row knows, and never a proof of absence.
         """
         ...
 

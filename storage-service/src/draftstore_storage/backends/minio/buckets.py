@@ -1,20 +1,20 @@
 """Buckets through the minio SDK."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import islice
 from typing import TypeVar
 
 from minio.commonconfig import ENABLED
-from minio.datatypes import Object
+from minio.datatypes import Object, parse_list_objects
 from minio.helpers import md5sum_hash
 
+from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.calls import Calls
+from draftstore_storage.backends.listing import Page, listing
 from draftstore_storage.backends.minio.client import Client
 from draftstore_storage.backends.minio.documents import cors_request
-from draftstore_storage.backends.protocols import ListedObject, Probe
+from draftstore_storage.backends.protocols import Probe
 from draftstore_storage.domain import Buckets
 from draftstore_storage.errors import AlreadyExists, NotFound, Refused
 
@@ -63,14 +63,17 @@ class MinioBuckets:
             return False
         return True
 
-    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> list[ListedObject]:
+    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> wire.ObjectListing:
         bucket = self._buckets.name(role)
 
-        def page(minio: Client) -> list[Object]:
-            found = minio.list_objects(bucket, recursive=True, start_after=after or None)
-            return list(islice(found, limit))
+        async def fetch(prefix: str, start: str, most: int) -> Page:
+            asked = {"prefix": prefix, "start-after": start, "max-keys": str(most)}
+            query = {"list-type": "2", "encoding-type": "url", **asked}
+            answer = await self._calls.run(role, None, lambda minio: minio.send("GET", bucket, query=query))
+            objects, truncated, token, _ = parse_list_objects(answer)
+            return Page([_listed(entry) for entry in objects], truncated, token, answer.headers.get("server", ""))
 
-        return [_listed(entry) for entry in await self._calls.run(role, None, page)]
+        return await listing(fetch, after, limit)
 
     async def _setting(self, role: BucketRole, call: Callable[[Client], T]) -> T | None:
         """A setting of the bucket; None where it is not set or the store has no such thing."""
@@ -80,6 +83,11 @@ class MinioBuckets:
             return None
 
 
-def _listed(entry: Object) -> ListedObject:
-    modified = entry.last_modified or datetime.fromtimestamp(0, UTC)
-    return ListedObject(entry.object_name or "", entry.size or 0, (entry.etag or "").strip('"'), modified)
+def _listed(entry: Object) -> wire.ListedObject:
+    assert entry.last_modified is not None, "only folders have none"  # noqa: S101  and a walk without delimiter has no folders
+    return wire.ListedObject(
+        key=entry.object_name or "",
+        size=entry.size or 0,
+        etag=(entry.etag or "").strip('"'),
+        last_modified=entry.last_modified,
+    )

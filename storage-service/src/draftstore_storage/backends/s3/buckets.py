@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_storage.backends.calls import Calls
-from draftstore_storage.backends.protocols import ListedObject, Probe
+from draftstore_storage.backends.listing import Page, listing
+from draftstore_storage.backends.protocols import Probe
 from draftstore_storage.domain import CORS_METHODS, Buckets
 from draftstore_storage.errors import AlreadyExists, NotFound, Refused
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import ObjectTypeDef
 
 
 class S3Buckets:
@@ -66,15 +69,17 @@ class S3Buckets:
             return False
         return True
 
-    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> list[ListedObject]:
+    async def list(self, role: BucketRole, *, after: str = "", limit: int = 1000) -> wire.ObjectListing:
         bucket = self._buckets.name(role)
-        page = await self._calls.run(
-            role, None, lambda s3: s3.list_objects_v2(Bucket=bucket, StartAfter=after, MaxKeys=limit)
-        )
-        return [
-            ListedObject(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
-            for entry in page.get("Contents", [])
-        ]
+
+        async def fetch(prefix: str, start: str, most: int) -> Page:
+            request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "StartAfter": start, "MaxKeys": most}
+            answer = await self._calls.run(role, None, lambda s3: s3.list_objects_v2(**request))
+            items = [_listed(entry) for entry in answer.get("Contents", [])]
+            server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+            return Page(items, answer["IsTruncated"], answer.get("NextContinuationToken"), server)
+
+        return await listing(fetch, after, limit)
 
     async def _setting(self, role: BucketRole, call: "Callable[[S3Client], Any]") -> dict[str, Any]:
         """A setting of the bucket; empty where it is not set or the store has no such thing."""
@@ -82,3 +87,8 @@ class S3Buckets:
             return dict(await self._calls.run(role, None, call))
         except (NotFound, Refused):
             return {}
+
+
+def _listed(entry: "ObjectTypeDef") -> wire.ListedObject:
+    etag = entry["ETag"].strip('"')
+    return wire.ListedObject(key=entry["Key"], size=entry["Size"], etag=etag, last_modified=entry["LastModified"])
