@@ -37,6 +37,14 @@ def body(reply: Reply, status: int = 200) -> Any:
     return json.loads(reply.body)
 
 
+async def told_it_is_over(whole: Installation, held: Mapping[str, Any]) -> None:
+    """A commit after the deadline is told so, whether or not somebody noticed before."""
+    for _ in range(2):
+        assert body(await end(whole.door, held, "commit"), 409)["code"] == "hold_expired"
+        seen = await whole.door.get("GET", f"/confirmations/{held['id']}")
+        assert (seen["state"], seen["problem"]["code"]) == ("rolled_back", "hold_expired")
+
+
 async def uploads(whole: Installation, folder: str, count: int = SIZE) -> list[Draft]:
     return [await whole.upload(f"{folder}/{n}.bin", f"{folder}/{n}.bin".encode()) for n in range(count)]
 
@@ -130,11 +138,34 @@ async def test_a_hold_whose_caller_died_ends_at_its_deadline_and_holds_nothing_b
         await whole.pass_time(mine, HOLD)
         await confirmed_once(whole, rival, b"a rival")
         if held.status == 200:
-            assert body(await end(whole.door, body(held), "commit"), 409)["code"] == "hold_expired"
+            await told_it_is_over(whole, body(held))
         done = await bundle(whole.door, mine, on_conflict="replace")
         assert body(done)["state"] == "confirmed"
         await all_confirmed_once(whole, mine, done)
         drafts += [*mine, rival]
+    assert walked_through(walked, STEPS_OF_A_HOLD[:5])
+    await whole.clean_up_after(drafts)
+    await nothing_is_left_but_objects(whole, drafts)
+
+
+@pytest.mark.parametrize("when", WHENS)
+async def test_a_hold_that_stalled_past_its_deadline_cannot_be_committed_any_more(
+    whole: Installation, when: When
+) -> None:
+    drafts, walked = list[Draft](), list[str]()
+    for life in lives_that_freeze(when, walked):
+        mine = await uploads(whole, f"hold/stalled-{when}-{len(drafts)}", 2)
+        async with whole.process(life) as stale:
+            asked = await stalled(life, bundle(stale, mine, mode="prepare"))
+            await whole.pass_time(mine, HOLD)
+            done = await bundle(whole.door, mine)
+            assert body(done)["state"] == "confirmed"
+            life.thaw()
+            late = await asked
+        if late.status == 200 and body(late)["state"] == "prepared":  # it was, in its time
+            await told_it_is_over(whole, body(late))
+        await all_confirmed_once(whole, mine, done, late)
+        drafts += mine
     assert walked_through(walked, STEPS_OF_A_HOLD[:5])
     await whole.clean_up_after(drafts)
     await nothing_is_left_but_objects(whole, drafts)

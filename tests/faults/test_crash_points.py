@@ -82,7 +82,7 @@ async def test_a_cleaner_that_died_anywhere_loses_nothing(whole: Installation, w
         async with whole.another_cleaner(life) as mortal:
             await _run_until_death(mortal, life)
         drafts += [overdue, replaced, newer]
-    assert walked_through(walked, ("/plan", "/claim", "/objects/delete", "/report"))
+    assert walked_through(walked, ("/plan", "/tend", "/claim", "/objects/delete", "/report"))
     await whole.clean_up_after(drafts)
     await nothing_is_left_but_objects(whole, drafts)
     for kept in drafts[2::3]:

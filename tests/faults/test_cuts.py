@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,8 @@ from support.promises import confirmed_once, nothing_is_left_but_objects
 from support.proxy import Proxy
 from support.servers import Postgres, Store
 from support.until import until
+
+COPY = b"\r\nx-amz-copy-source:"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ async def test_a_publish_whose_commit_was_never_answered_is_the_receipt_of_every
 
 async def test_a_copy_that_was_never_answered_is_made_again(whole: Installation, lines: Lines) -> None:
     draft = await whole.upload("cut/copy.bin", b"copied twice")
-    watch = lines.bytes.watch(b"\r\nx-amz-copy-source:", lines.bytes.lose_answers)
+    watch = lines.bytes.watch(COPY, lines.bytes.lose_answers)
 
     async def copied() -> bool:
         return await whole.store.head(whole.main, "cut/copy.bin") is not None
@@ -108,5 +111,28 @@ async def test_a_copy_that_was_never_answered_is_made_again(whole: Installation,
     reply = await confirm
     assert (reply.status, watch.seen) == (200, 2)
     await confirmed_once(whole, draft, b"copied twice", reply)
+    await whole.clean_up_after([draft])
+    await nothing_is_left_but_objects(whole, [draft])
+
+
+async def test_a_lease_is_renewed_for_as_long_as_the_copy_takes(whole: Installation, lines: Lines) -> None:
+    life, lease = Life(), 5
+    draft = await whole.upload("cut/long.bin", b"a long copy")
+    watch = lines.bytes.watch(COPY, lines.bytes.lose_answers)
+    async with whole.process(life, confirm_lease=lease) as process, whole.process(Life(), confirm_wait=0) as other:
+        confirm = asyncio.create_task(process.confirm(draft))
+
+        async def outlived() -> bool:
+            held_until = (await whole.row(draft))["lease_expires_at"]
+            return held_until is not None and held_until > began + timedelta(seconds=2 * lease)
+
+        began = (await whole.database.rows("SELECT now()"))[0][0]
+        await until(outlived, "the lease is renewed past its first time")
+        assert (await other.confirm(draft)).status == 202
+        lines.bytes.forget(watch)
+        await lines.bytes.restore()
+        assert (await confirm).status == 200
+    assert (watch.seen, life.number_of("/confirm/claim")) == (1, 1)
+    await confirmed_once(whole, draft, b"a long copy", await confirm)
     await whole.clean_up_after([draft])
     await nothing_is_left_but_objects(whole, [draft])

@@ -58,6 +58,22 @@ async def test_200_confirms_of_one_draft_are_one_copy_and_200_equal_receipts(
     assert copies.seen == 1
 
 
+async def test_60_equal_bundles_copy_each_draft_once_and_answer_equal_receipts(
+    whole: Installation, proxy: Proxy
+) -> None:
+    drafts = [await whole.upload(f"crowd/bundle-{number}.bin", b"%d" % number) for number in range(5)]
+    copies, ids = proxy.watch(COPY), [draft["id"] for draft in drafts]
+    async with AsyncExitStack() as stack:
+        doors = [await stack.enter_async_context(whole.process(Life())) for _ in range(3)]
+        asked = (doors[number % 3].ask("POST", "/confirmations", {"draft_ids": ids}) for number in range(60))
+        replies = await asyncio.gather(*asked)
+    assert {reply.status for reply in replies} == {200}
+    receipts = json.loads(replies[0].body)["receipts"]
+    assert [receipt["draft_id"] for receipt in receipts] == ids
+    assert all(json.loads(reply.body)["receipts"] == receipts for reply in replies)
+    assert copies.seen == len(drafts)
+
+
 async def test_100_confirms_against_100_expiries_end_each_exactly_one_way(whole: Installation) -> None:
     drafts = [await whole.upload(f"race/{number}.bin", b"%d" % number) for number in range(RACES)]
     confirmed = asyncio.create_task(_in_any_order(drafts, whole.door.confirm))

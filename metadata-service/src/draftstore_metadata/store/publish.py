@@ -241,6 +241,8 @@ def _not_prepared(row: asyncpg.Record) -> ConfirmationEnded:
     match row["state"]:
         case "prepared":
             return ConfirmationEnded(_HOLD_EXPIRED, code="hold_expired")
+        case "rolled_back" if row["problem"] == confirmations.HOLD_OVER:  # the same, and somebody has noticed
+            return ConfirmationEnded(_HOLD_EXPIRED, code="hold_expired")
         case "working":
             text = "The confirmation is still at work. Ask for its state until it is prepared or confirmed."
             return ConfirmationEnded(text, code="confirmation_working", retry_after=1)
