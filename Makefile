@@ -37,6 +37,10 @@ migrate: $(VENV)/installed ## bring the database at DATABASE_URL up to date
 test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAINERS=1 to take servers from Docker)
 	@$(if $(CONTAINERS),DRAFTSTORE_TEST_CONTAINERS=1) $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-faults
+test-faults: $(VENV)/installed-for-tests ## run the fault tests
+	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed-for-tests ## lint, types and import rules
 	@$(BIN)/ruff check $(SOURCES)

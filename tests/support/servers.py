@@ -49,8 +49,43 @@ def from_containers() -> bool:
     return os.environ.get("DRAFTSTORE_TEST_CONTAINERS") == "1"
 
 
+_LENT = ("DRAFTSTORE_TEST_POSTGRES", "DRAFTSTORE_TEST_STORE")
+
+
+def lend(postgres: Postgres, store: Store) -> dict[str, str]:
+    """The environment by which a test run started by a test uses these servers, instead of starting its own."""
+    return dict(zip(_LENT, [postgres.url, " ".join([store.endpoint, store.access_key, store.secret_key])], strict=True))
+
+
+class _Lent:
+    """A server of somebody else's: it is left as it is."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def kill(self) -> None: ...
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class _LentPostgres(_Lent):
+    url = os.environ.get(_LENT[0], "")
+
+
+class _LentStore(_Lent):
+    endpoint, access_key, secret_key = os.environ.get(_LENT[1], "  ").split(" ")
+
+
 def make_postgres(data_dir: Path) -> Postgres:
     """PostgreSQL, not started."""
+    if _LENT[0] in os.environ:
+        return _LentPostgres()
     if not from_containers():
         return PostgresServer(data_dir)
     from support.containers import ContainerPostgres  # noqa: PLC0415  of use only where Docker runs
@@ -60,6 +95,8 @@ def make_postgres(data_dir: Path) -> Postgres:
 
 def make_store(data_dir: Path) -> Store:
     """SeaweedFS from the wheel, or MinIO from Docker; not started."""
+    if _LENT[1] in os.environ:
+        return _LentStore()
     if not from_containers():
         return SeaweedServer(data_dir)
     from support.containers import ContainerMinio  # noqa: PLC0415  of use only where Docker runs

@@ -72,14 +72,11 @@ class ClaimStore:
         """
         if request.confirmation is None:
             return _all(await self._database.rows(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
-        async with self._database.transaction() as connection:
-            await _take_key(connection, request.tenant_id, request.confirmation)
-            claimed = _all(await connection.fetch(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
-            if claimed is not None:
-                await confirmations.begin(
-                    connection, request, request.confirmation, "working" if claimed else "confirmed"
-                )
-            return claimed
+        try:
+            async with self._database.transaction() as connection:
+                return await _claim_recorded(connection, request, request.confirmation, draft_ids)
+        except _NotAll:  # which took the idempotency key back too: it began nothing
+            return None
 
     async def look(self, tenant_id: UUID, draft_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
         """The rows as they are, by draft."""
@@ -117,6 +114,21 @@ class Known(Exception):
     def __init__(self, confirmation_id: UUID) -> None:
         self.confirmation_id = confirmation_id
         super().__init__(str(confirmation_id))
+
+
+class _NotAll(Exception):
+    """Some draft's row forbids a claim now."""
+
+
+async def _claim_recorded(
+    connection: Connection, request: wire.ClaimDrafts, new: wire.NewConfirmation, draft_ids: list[UUID]
+) -> list[asyncpg.Record]:
+    await _take_key(connection, request.tenant_id, new)
+    claimed = _all(await connection.fetch(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
+    if claimed is None:
+        raise _NotAll
+    await confirmations.begin(connection, request, new, "working" if claimed else "confirmed")
+    return claimed
 
 
 async def _take_key(connection: Connection, tenant_id: UUID, new: wire.NewConfirmation) -> None:

@@ -41,12 +41,17 @@ _GET = f"SELECT {_CONFIRMATION} FROM metadata.confirmations c WHERE c.tenant_id 
 
 _LOCK = f"{_GET} FOR UPDATE OF c"
 
-TEND = """
+_LAPSED = """
     UPDATE metadata.confirmations c SET state = 'rolled_back', lease_expires_at = NULL, ended_at = now(),
-        problem = CASE c.state WHEN 'prepared' THEN $2::jsonb ELSE $3::jsonb END
+        problem = CASE c.state WHEN 'prepared' THEN $2::jsonb ELSE $3::jsonb END"""
+
+TEND = f"""{_LAPSED}
     FROM (SELECT id FROM metadata.confirmations WHERE lease_expires_at <= now()
           ORDER BY lease_expires_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS lapsed
     WHERE c.id = lapsed.id"""
+
+_LAPSE = f"""{_LAPSED}
+    WHERE c.id = $1 AND c.tenant_id = $4 AND c.lease_expires_at <= now()"""
 
 HOLD_OVER = {"code": "hold_expired", "detail": "The deadline passed before a commit. Confirm the drafts again."}
 ATTEMPT_DIED = {"code": "attempt_died", "detail": "The confirm was interrupted and rolled back. Send it again."}
@@ -102,6 +107,11 @@ async def get(connection: Connection, ref: wire.ConfirmationRef, *, lock: bool =
     if row is None:
         raise ConfirmationNotFound
     return row
+
+
+async def lapse(connection: Connection, ref: wire.ConfirmationRef) -> None:
+    """Roll a confirmation back whose time is over. Whoever was still to publish it finds it so."""
+    await connection.execute(_LAPSE, ref.confirmation_id, HOLD_OVER, ATTEMPT_DIED, ref.tenant_id)
 
 
 def record(row: asyncpg.Record) -> wire.ConfirmationRecord:

@@ -15,7 +15,7 @@ from draftstore_common.contracts.drafts import Receipt
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.ids import uuid7
 from draftstore_metadata.domain import RECOVERY_TTL
-from draftstore_metadata.errors import ConfirmationEnded
+from draftstore_metadata.errors import ConfirmationEnded, LeaseLost
 from draftstore_metadata.store import confirmations, keys, names
 from draftstore_metadata.store.claims import RECOVER
 from draftstore_metadata.store.names import NamesRefused
@@ -113,7 +113,10 @@ class PublishStore:
             if row["state"] != "prepared" or row["lapsed"]:
                 raise _not_prepared(row)
             publication = wire.Publication.model_validate({**row["publication"], "actor": request.actor})
-            await _publish(connection, publication, "prepared")
+            try:
+                await _publish(connection, publication, "prepared")
+            except (LeaseLost, NamesRefused) as error:  # its deadline came while this waited for its turn
+                raise _not_prepared(row) from error
             await confirmations.end_hold(connection, request, "confirmed")
             return await _committed(connection, request, publication)
 
@@ -131,14 +134,13 @@ class PublishStore:
             return confirmations.record(await confirmations.get(connection, request))
 
     async def get(self, ref: wire.ConfirmationRef) -> wire.ConfirmationRecord:
-        """A confirmation as it is; one whose time is over was rolled back, whether or not anybody has looked yet."""
+        """A confirmation as it is. One whose time is over is rolled back by whoever looks first, and stays so."""
         async with self._database.connection() as connection:
             row = await confirmations.get(connection, ref)
-        record = confirmations.record(row)
-        if not row["lapsed"]:
-            return record
-        why = confirmations.HOLD_OVER if row["state"] == "prepared" else confirmations.ATTEMPT_DIED
-        return record.model_copy(update={"state": "rolled_back", "held_until": None, "problem": why})
+            if row["lapsed"]:
+                await confirmations.lapse(connection, ref)
+                row = await confirmations.get(connection, ref)
+        return confirmations.record(row)
 
 
 _BY_CALLER = {"code": "rolled_back", "detail": "Rolled back by its caller."}
