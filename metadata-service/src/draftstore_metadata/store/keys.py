@@ -41,6 +41,8 @@ _PUBLISH = """
     WHERE k.storage_key = g.storage_key AND k.draft_id = g.draft_id AND k.state = 'reserved'
     RETURNING k.draft_id, k.source_etag"""
 
+_RESERVED_FOR = "SELECT draft_id, source_etag FROM metadata.object_keys WHERE storage_key = ANY($1::text[])"
+
 _REPLACED = """
     UPDATE metadata.object_keys SET state = 'garbage', purge_due_at = now() + $2 WHERE storage_key = ANY($1::text[])"""
 
@@ -82,6 +84,12 @@ async def published(connection: Connection, copied: list[wire.Copied]) -> dict[U
     if len(rows) < len(copied):
         raise LeaseLost
     await connection.execute(_DROP_OTHERS, [copy.draft_id for copy in copied], [])
+    return {row["draft_id"]: row["source_etag"] for row in rows}
+
+
+async def judged(connection: Connection, copied: list[wire.Copied]) -> dict[UUID, str]:
+    """The ETag of the bytes each draft's copy was made of."""
+    rows = await connection.fetch(_RESERVED_FOR, [copy.storage_key for copy in copied])
     return {row["draft_id"]: row["source_etag"] for row in rows}
 
 

@@ -64,7 +64,8 @@ _CONFIRMED = transition(
 
 _PREPARED = transition(
     "prepared",
-    "lease_expires_at = now() + $5, purge_due_at = now() + $5",
+    "lease_expires_at = now() + $6, purge_due_at = now() + $6, size = old.size, etag = old.etag",
+    given="size bigint, etag text",
     whole=True,
 )
 
@@ -213,7 +214,10 @@ async def _prepare(connection: Connection, request: wire.Prepare) -> wire.Confir
     if refused := await names.refused(connection, ids, request.on_conflict):
         raise NamesRefused(refused)
     deadline = timedelta(seconds=request.hold_ttl)
-    moved = await connection.fetch(_PREPARED, request.tenant_id, ids, request.actor, "prepared", deadline)
+    who = (request.tenant_id, ids, request.actor, "prepared")
+    judged = await keys.judged(connection, request.copied)
+    given = [{"draft_id": str(one.draft_id), "size": one.size, "etag": judged[one.draft_id]} for one in request.copied]
+    moved = await connection.fetch(_PREPARED, *who, given, deadline)
     assert len(moved) == len(ids)  # noqa: S101  locked by `keys.held`
     ref = wire.ConfirmationRef(tenant_id=request.tenant_id, confirmation_id=request.confirmation_id)
     return confirmations.record(await confirmations.get(connection, ref))
