@@ -36,6 +36,7 @@ _AWAY: tuple[type[BaseException], ...] = (
     asyncpg.exceptions.AdminShutdownError,
     asyncpg.exceptions.CannotConnectNowError,
     asyncpg.exceptions.CrashShutdownError,
+    asyncpg.exceptions.DeadlockDetectedError,  # the transaction was undone, and the same request may succeed
     asyncpg.exceptions.DiskFullError,
     asyncpg.exceptions.QueryCanceledError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,

@@ -45,9 +45,13 @@ RECOVER = transition(
 """Gives back claims and holds whose time is over; $5 is the time their callers get to try again."""
 
 _RENEW = """
+    WITH held AS (
+        SELECT d.id FROM metadata.drafts d
+        JOIN unnest($2::uuid[], $3::bigint[]) AS g (draft_id, fence) ON g.draft_id = d.id AND g.fence = d.fence
+        WHERE d.tenant_id = $1 AND d.state = 'confirming' ORDER BY d.id FOR UPDATE OF d
+    )
     UPDATE metadata.drafts d SET lease_expires_at = now() + $4, purge_due_at = now() + $4
-    FROM unnest($2::uuid[], $3::bigint[]) AS g (draft_id, fence)
-    WHERE d.tenant_id = $1 AND d.id = g.draft_id AND d.state = 'confirming' AND d.fence = g.fence RETURNING d.id"""
+    FROM held WHERE d.id = held.id RETURNING d.id"""
 
 _RELEASE = transition(
     "uploaded",
