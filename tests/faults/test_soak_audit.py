@@ -33,11 +33,12 @@ def one_confirmed() -> tuple[Ledger, Snapshot]:
         keys=[KeyRow(NAME, "d1", "published")],
         confirmed_twice=[],
         open_confirmations=[],
+        events=frozenset({1, 2}),
         draft_bucket=[],
         main_bucket=[NAME],
         contents={NAME: Content(SENT, 5)},
     )
-    return Ledger(drafts={"d1": draft}), found
+    return Ledger(drafts={"d1": draft}, events_read=[1, 2]), found
 
 
 def verdict(ledger: Ledger, found: Snapshot) -> dict[Kind, int]:
@@ -171,6 +172,12 @@ def test_a_bundle_that_became_visible_piece_by_piece_is_half_done() -> None:
     two = second_confirmed(ledger, found, may_replace=True)
     ledger.bundles.append(Bundle(["d1", "d2"]))
     assert verdict(ledger, two) == {"half": 1}
+
+
+def test_an_event_the_feed_skipped_is_lost_and_one_it_told_twice_is_a_double() -> None:
+    ledger, found = one_confirmed()
+    ledger.events_read[:] = [2, 2]
+    assert verdict(ledger, found) == {"lost": 1, "doubled": 1}
 
 
 def test_what_a_client_noticed_itself_counts() -> None:

@@ -1,5 +1,6 @@
 """`Idempotency-Key`: the same request sent again does nothing more, and is answered as the first was."""
 
+import json
 from hashlib import sha256
 from typing import Annotated
 
@@ -25,5 +26,7 @@ def idempotency_key(header: str | None, principal: Principal, route: str, body: 
     """The key in its scope (tenant, API key, route), with what it was sent with; None where none was sent."""
     if header is None:
         return None
-    fingerprint = sha256(body.model_dump_json().encode()).hexdigest()
+    # Sorted: a client that serialises a mapping in another order on its retry still sends the same request.
+    canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True)
+    fingerprint = sha256(canonical.encode()).hexdigest()
     return IdempotencyKey(lineage=principal.key_id, route=route, key=header, fingerprint=fingerprint)

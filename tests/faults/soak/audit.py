@@ -1,8 +1,9 @@
 """The verdict: what was acknowledged against what is there. Pure, so that its own tests can show it fail.
 
 lost      an acknowledged receipt whose object is missing or has other bytes, and that no later operation explains;
-          bytes the store acknowledged, and a confirm did not find
-doubled   a draft with two receipts, two published keys, two ends; a name published twice without a will to replace
+          bytes the store acknowledged, and a confirm did not find; an event the feed skipped
+doubled   a draft with two receipts, two published keys, two ends; a name published twice without a will to replace;
+          an event the feed told twice
 leaked    a key in the draft bucket, or one in the main bucket that no object row names
 stuck     a draft in a state that is no end, a key nobody will remove, a request without a final answer
 half      a bundle of which some drafts are visible and some are not
@@ -29,12 +30,23 @@ _ENDED_OTHERWISE = frozenset({"draft_expired", "draft_discarded"})
 def audit(ledger: Ledger, found: Snapshot) -> Findings:
     """Every violation, each as a sentence that names the ids concerned."""
     return {
-        "lost": [*_lost_receipts(ledger, found), *_wrong_bytes(ledger, found), *_lost_uploads(ledger), *ledger.lost],
+        "lost": [
+            *_lost_receipts(ledger, found),
+            *_wrong_bytes(ledger, found),
+            *_lost_uploads(ledger),
+            *_skipped(ledger, found),
+            *ledger.lost,
+        ],
         "doubled": [
             *_two_receipts(ledger, found),
             *_two_ends(ledger),
             *_two_keys(found),
             *_names(ledger, found),
+            *(
+                f"the feed told event {event} twice"
+                for event, count in Counter(ledger.events_read).items()
+                if count > 1
+            ),
             *ledger.doubled,
         ],
         "leaked": [*_leaked(found)],
@@ -101,6 +113,10 @@ def _lost_uploads(ledger: Ledger) -> Iterator[str]:
         before = any(put.acknowledged and put.ended_at <= draft.first_confirm_at for put in draft.puts)
         if before and "draft_not_uploaded" in draft.refusals:
             yield f"the bytes of draft {draft.id} were acknowledged, and its confirm did not find them"
+
+
+def _skipped(ledger: Ledger, found: Snapshot) -> Iterator[str]:
+    yield from (f"the feed skipped event {event}" for event in sorted(found.events - set(ledger.events_read)))
 
 
 def _two_receipts(ledger: Ledger, found: Snapshot) -> Iterator[str]:

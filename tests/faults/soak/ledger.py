@@ -77,6 +77,7 @@ class Ledger:
 
     drafts: dict[str, DraftFacts] = field(default_factory=dict)
     deletes: dict[str, list[Request]] = field(default_factory=dict)
+    events_read: list[int] = field(default_factory=list)
     bundles: list[Bundle] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)

@@ -53,14 +53,15 @@ class Load:
         return facts, answer.body["upload"]
 
     async def _created(self, body: dict[str, Any], key: str) -> Answer:
-        headers = {"Idempotency-Key": key}
-        while True:
+        headers, deadline = {"Idempotency-Key": key}, time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             answer = await self.client.settled("POST", "/api/v1/drafts", body, door=a_door(), headers=headers)
             if answer.status == 201:
                 return answer
             if answer.code not in ASK_AGAIN:
                 raise AssertionError(f"a create was refused: {answer}")
             await asyncio.sleep(ASK_AGAIN_PAUSE)
+        raise StuckError(f"create of {body['object_name']}")
 
     async def uploaded(self, name: str, chance: random.Random) -> tuple[DraftFacts, dict[str, Any]]:
         """A new draft whose bytes the store has acknowledged, sent in one of the ways clients send."""
@@ -95,6 +96,8 @@ class Load:
         path = f"/api/v1/drafts/{draft.id}/confirm"
         answer = await self.client.settled("POST", path, confirm_body(draft), door=a_door() if door is None else door)
         while answer.code in ASK_AGAIN and (draft.bound_to is None or answer.code != "draft_changed"):
+            if time.time() > started + PATIENCE:
+                raise StuckError(f"confirm of draft {draft.id}: {answer.code} again and again")
             await asyncio.sleep(ASK_AGAIN_PAUSE)
             answer = await self.client.settled("POST", path, confirm_body(draft), door=a_door())
         if answer.status == 200:

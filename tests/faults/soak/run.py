@@ -13,6 +13,7 @@ from faults.soak.audit import audit
 from faults.soak.client import Client, StuckError
 from faults.soak.clock import Rows
 from faults.soak.faults import Faults
+from faults.soak.feed import Feed
 from faults.soak.ledger import Ledger
 from faults.soak.load import Load
 from faults.soak.mix import MIX
@@ -57,11 +58,14 @@ class _Run:
     async def all(self, session: aiohttp.ClientSession, rows: Rows) -> Report:
         load = await self._load(session, rows)
         self._cleaners.start()
-        await self._storm(load)
+        feed = Feed(load.client)
+        await self._storm(load, feed)
         await self._cleaners.stop()
         self._say("all is well again: time passes, and what is due is cleaned")
-        rounds, _ = await settle(self._stack, rows)
+        rounds, _ = await settle(self._cleaners, rows)
         self._say(f"settled after {rounds} rounds; the audit begins")
+        await feed.read_to_its_end()
+        self._ledger.events_read += feed.seen
         findings = audit(self._ledger, await take(self._stack, rows))
         return Report(self._plan, self._ledger, findings, time.monotonic() - self._began, rounds)
 
@@ -71,16 +75,16 @@ class _Run:
         client = Client(session, self._stack.doors, key, answers=ledger.answers, strange=ledger.strange.append)
         return Load(client, Uploader(session), rows, ledger)
 
-    async def _storm(self, load: Load) -> None:
+    async def _storm(self, load: Load, feed: Feed) -> None:
         """Load and harm until it is enough; every client's story is told to its end, and all harm made good."""
         async with asyncio.TaskGroup() as tasks:
             progress = tasks.create_task(self._progress())
-            cleaning = tasks.create_task(self._more_cleaners())
+            helpers = [tasks.create_task(self._more_cleaners()), tasks.create_task(feed.follow(self._enough))]
             faults = tasks.create_task(self._faults.run(self._enough))
             clients = [tasks.create_task(self._client(load, number)) for number in range(self._plan.workers)]
             await asyncio.wait([faults, *clients])
             progress.cancel()
-            await cleaning
+            await asyncio.wait(helpers)
 
     async def _client(self, load: Load, number: int) -> None:
         chance = _chance(f"{self._plan.seed}/{number}")

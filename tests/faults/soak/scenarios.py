@@ -16,7 +16,7 @@ CONTENDED_NAMES = [f"contended/{number}.bin" for number in range(40)]
 JITTER = 0.04
 """Seconds by which an expiry comes before or after the instant that seems even."""
 
-LEAD_STEP = 0.001
+LEAD_STEP = 0.004
 
 _numbers = itertools.count()
 

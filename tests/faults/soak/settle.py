@@ -1,7 +1,7 @@
 """After the load: time passes for every row until nothing is due any more, and cleaners do their work."""
 
 from faults.soak.clock import Rows
-from faults.soak.system import SoakStack
+from faults.soak.system import Cleaners
 
 DAYS = 30
 ROUNDS = 12
@@ -18,7 +18,7 @@ _DUE = """
         + (SELECT count(*) FROM metadata.confirmations WHERE state IN ('working', 'prepared')) AS due"""
 
 
-async def settle(stack: SoakStack, rows: Rows) -> tuple[int, int]:
+async def settle(cleaners: Cleaners, rows: Rows) -> tuple[int, int]:
     """Age and clean until nothing is due or it does not get less: how many rounds, and how many rows are left."""
     left = await _due(rows)
     for number in range(ROUNDS):
@@ -26,7 +26,7 @@ async def settle(stack: SoakStack, rows: Rows) -> tuple[int, int]:
             return number, 0
         for table in ("drafts", "object_keys", "confirmations"):
             await _age(rows, table)
-        await stack.clean_once("once")
+        await cleaners.once()
         left = await _due(rows)
     return ROUNDS, left
 

@@ -71,6 +71,7 @@ class Snapshot:
     keys: list[KeyRow]
     confirmed_twice: list[str]
     open_confirmations: list[str]
+    events: frozenset[int]
     draft_bucket: list[str]
     main_bucket: list[str]
     contents: dict[str, Content]
@@ -87,6 +88,7 @@ async def take(stack: SoakStack, rows: Rows) -> Snapshot:
         objects={row.object_name: row for row in objects},
         keys=[KeyRow(**row) for row in await rows.run(_KEYS)],
         confirmed_twice=[row["draft_id"] for row in await rows.run(_CONFIRMED_TWICE)],
+        events=frozenset(row["id"] for row in await rows.run("SELECT id FROM metadata.events")),
         open_confirmations=[row["id"] for row in await rows.run(_OPEN_CONFIRMATIONS)],
         draft_bucket=await stack.store.keys(stack.draft_bucket),
         main_bucket=main_bucket,

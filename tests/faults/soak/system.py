@@ -13,6 +13,9 @@ from support.stack_processes import ProcessesStack, Service
 SETTINGS = {"CONFIRM_LEASE": "5", "CONFIRM_WAIT": "3", "TEND_INTERVAL": "1", "LOG_LEVEL": "WARNING"}
 """Leases as short as they may be, so that a dead attempt is found while others race."""
 
+LONGEST_RUN = 600.0
+"""Seconds one cleaning may take."""
+
 CLEANERS = ("cleaner-1", "cleaner-2")
 
 
@@ -97,7 +100,7 @@ class Cleaners:
         self._extra += 1
         child = self._child(f"cleaner-once-{self._extra}", "once")
         child.start()
-        return "done" if await child.ended(seconds=120) == 0 else "failed"
+        return "done" if await child.ended(seconds=LONGEST_RUN) == 0 else "failed"
 
     def _child(self, name: str, command: str) -> Child:
         environment: Mapping[str, str] = {**self._stack.cleaner_environment(), "CLEANER_INTERVAL": "1"}

@@ -98,7 +98,7 @@ _EXTEND = f"""
     )
     SELECT * FROM moved"""
 
-_EXPIRE = transition("expired", "purge_due_at = now() + $5", where="d.expires_at <= now()")
+_EXPIRE = transition("expired", "purge_due_at = d.expires_at + $5", where="d.expires_at <= now()")
 
 _RESTORED_UNTIL = "least(now() + $5, d.lifetime_ends_at)"
 

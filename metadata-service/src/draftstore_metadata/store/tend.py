@@ -33,7 +33,7 @@ _TEND = f"""
             warn_at = CASE due.step WHEN 'warned' THEN NULL ELSE d.warn_at END,
             purge_due_at = CASE due.step
                 WHEN 'recovered' THEN coalesce(d.warn_at, {_LATER})
-                WHEN 'expired' THEN now() + $2 ELSE d.expires_at END
+                WHEN 'expired' THEN d.expires_at + $2 ELSE d.expires_at END
         FROM due WHERE d.id = due.id
         RETURNING d.tenant_id, d.id, d.object_name, due.state AS from_state, d.state, due.step
     ), logged AS (
