@@ -13,6 +13,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from draftstore_cleaner.settings import CleanerSettings
+from draftstore_drafts.attempt import GIVE_BACK_TIMEOUT
 from draftstore_drafts.settings import DraftSettings
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_identity.settings import IdentitySettings
@@ -183,11 +184,13 @@ def test_a_container_comes_back_after_a_crash(services: Services, name: str) -> 
 
 
 @pytest.mark.parametrize("name", READ_BY)
-def test_requests_under_way_may_end_before_docker_kills(services: Services, name: str) -> None:
+def test_requests_under_way_and_then_confirms_nobody_waits_for_may_end_before_docker_kills(
+    services: Services, name: str
+) -> None:
     grace = float(services[name]["stop_grace_period"].removesuffix("s"))
     for known in READ_BY[name]:
         shutdown = known.model_fields.get("shutdown_grace")
-        assert shutdown is None or grace > shutdown.default
+        assert shutdown is None or grace > 2 * shutdown.default + GIVE_BACK_TIMEOUT
 
 
 def test_data_lies_in_named_volumes(services: Services) -> None:
