@@ -1,4 +1,7 @@
-"""SQL of confirmations' rows. In every transaction they are locked before the drafts they are about."""
+"""SQL of confirmations' rows.
+
+Whoever waits for both locks a confirmation before the drafts it is about; tending waits for neither.
+"""
 
 from datetime import timedelta
 from typing import Any
