@@ -57,7 +57,7 @@ class Metadata:
             objects=ObjectService(ObjectStore(database)),
             events=EventService(EventStore(database)),
             tending=TendStore(database, grace),
-            due=DueStore(database),
+            due=DueStore(database, grace),
         )
 
 

@@ -8,7 +8,10 @@ DraftExpired          410  its time was over
 DraftDiscarded        410  it was given up
 """
 
-from draftstore_common.kit.errors import Conflict, Gone, NotFound
+from uuid import UUID
+
+from draftstore_common.contracts.confirm import Refusal
+from draftstore_common.kit.errors import Conflict, Gone, NotFound, Problem
 
 
 class DraftNotFound(NotFound):
@@ -57,3 +60,10 @@ class DraftDiscarded(Gone):
     code = "draft_discarded"
     title = "The draft was discarded"
     detail = "This draft was given up. Create a new draft and upload again."
+
+
+def refusal(draft_id: UUID, problem: Problem) -> Refusal:
+    """A problem of one draft as it travels among those of others."""
+    return Refusal(
+        draft_id=draft_id, status=problem.http_status, code=problem.code, title=problem.title, detail=problem.detail
+    )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from draftstore_common.contracts.confirm import Refusal
 from draftstore_common.kit.errors import FieldError, Problem, ProblemDocument, RelayedProblem
+from draftstore_common.problems import refusal
 from draftstore_drafts.errors import ConfirmationRefused
 
 AT_ONCE = 16
@@ -45,13 +46,6 @@ class Refused(Problem):
 
 def _offender(place: int, refusal: Refusal) -> FieldError:
     return FieldError(field=f"draft_ids.{place}", id=str(refusal.draft_id), code=refusal.code, detail=refusal.detail)
-
-
-def refusal(draft_id: UUID, problem: Problem) -> Refusal:
-    """A problem of one draft."""
-    return Refusal(
-        draft_id=draft_id, status=problem.http_status, code=problem.code, title=problem.title, detail=problem.detail
-    )
 
 
 def named(problems: Iterable[tuple[UUID, Problem]]) -> list[Refusal]:

@@ -61,6 +61,6 @@ def _context(settings: MetadataSettings, database: Database, keys: JwksCache) ->
         objects=ObjectService(ObjectStore(database)),
         events=EventService(EventStore(database)),
         tending=TendStore(database, grace),
-        due=DueStore(database),
+        due=DueStore(database, grace),
         reconcile=ReconcileStore(database),
     )

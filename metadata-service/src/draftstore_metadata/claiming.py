@@ -7,11 +7,10 @@ import asyncpg
 
 from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
-from draftstore_common.problems import DraftChanged, DraftNotFound
+from draftstore_common.problems import DraftChanged, DraftNotFound, refusal
 from draftstore_metadata.errors import DraftPrepared, IdempotencyKeyInUse, Unsettled
-from draftstore_metadata.service import ATTEMPTS, refusal
+from draftstore_metadata.service import ATTEMPTS, why_not
 from draftstore_metadata.store.claims import ClaimStore, Known
-from draftstore_metadata.store.names import refusal as refusal_of
 from draftstore_metadata.store.publish import PublishStore
 from draftstore_metadata.store.rows import draft_record
 
@@ -106,7 +105,7 @@ def _sort(request: confirm.ClaimDrafts, rows: dict[UUID, asyncpg.Record]) -> _Lo
     for draft_id in request.draft_ids:
         row = rows.get(draft_id)
         if row is None or row["subject"] not in {None, request.subject}:
-            look.refused.append(refusal_of(draft_id, DraftNotFound()))
+            look.refused.append(refusal(draft_id, DraftNotFound()))
         else:
             _place(look, row, request.etags.get(draft_id))
     return look
@@ -121,13 +120,13 @@ def _place(look: _Look, row: asyncpg.Record, previewed: str | None) -> None:
             look.free.append(row["id"])
         case "confirmed" | "prepared" if previewed not in {None, row["etag"], (row["receipt"] or {}).get("etag")}:
             look.changed = True
-            look.refused.append(refusal_of(row["id"], DraftChanged()))
+            look.refused.append(refusal(row["id"], DraftChanged()))
         case "confirmed":
             look.confirmed.append(draft_record(row))
         case "confirming":
             look.busy.append(row["id"])
         case "prepared":
             look.holders.add(row["confirmation_id"])
-            look.refused.append(refusal_of(row["id"], DraftPrepared()))
+            look.refused.append(refusal(row["id"], DraftPrepared()))
         case _:
-            look.refused.append(refusal_of(row["id"], refusal(row, "confirming")))
+            look.refused.append(refusal(row["id"], why_not(row, "confirming")))

@@ -26,6 +26,17 @@ TRANSITIONS: Mapping[DraftState, frozenset[DraftState]] = MappingProxyType(
 )
 """Every way a draft may go. Statements take their source states from here, so the database enforces this table."""
 
+TAKES_BYTES: tuple[DraftState, ...] = ("open", "uploaded")
+"""Bytes may come, and anything may be done with the draft."""
+
+CLAIMED: tuple[DraftState, ...] = ("confirming", "prepared")
+"""One attempt, or one caller's hold, owns the draft until `lease_expires_at`."""
+
+LIVING = TAKES_BYTES + CLAIMED
+
+BYTES_GO: tuple[DraftState, ...] = ("confirmed", "expired", "discarded", "purging", "purged")
+"""The draft's bytes are to be removed, at once or once more."""
+
 WRITE_SLACK = timedelta(minutes=15)
 """How long after its URL's deadline a PUT that began in time may still land (`write_horizon_at`)."""
 

@@ -8,6 +8,7 @@ import asyncpg
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.kit.errors import Problem
 from draftstore_common.problems import DraftDiscarded, DraftExpired, DraftNotFound, ObjectNotFound
+from draftstore_metadata.domain import TAKES_BYTES
 from draftstore_metadata.errors import (
     DraftPrepared,
     DraftStateConflict,
@@ -22,8 +23,6 @@ from draftstore_metadata.store.rows import draft_record
 
 ATTEMPTS = 10
 """How often a compare-and-set that lost against another is tried again before the caller is asked to."""
-
-_TAKES_BYTES = frozenset({"open", "uploaded"})
 
 
 class DraftService:
@@ -59,8 +58,8 @@ class DraftService:
             if draft is not None:
                 return draft
             row = await self._row(request)
-            if row["state"] not in _TAKES_BYTES:
-                raise refusal(row, "taking an upload")
+            if row["state"] not in TAKES_BYTES:
+                raise why_not(row, "taking an upload")
             if row["ttl_left"] < 1:
                 raise DraftExpired
         raise Unsettled
@@ -78,8 +77,8 @@ class DraftService:
             row = await self._row(request)
             if row["discarded_at"] is not None:
                 return draft_record(row)
-            if row["state"] not in _TAKES_BYTES:
-                raise refusal(row, "discarding")
+            if row["state"] not in TAKES_BYTES:
+                raise why_not(row, "discarding")
         raise Unsettled
 
     async def extend(self, request: wire.ExtendDraft) -> wire.DraftRecord:
@@ -89,8 +88,8 @@ class DraftService:
             if draft is not None:
                 return draft
             row = await self._row(request)
-            if row["state"] not in _TAKES_BYTES:
-                raise refusal(row, "extending")
+            if row["state"] not in TAKES_BYTES:
+                raise why_not(row, "extending")
         raise Unsettled
 
     async def restore(self, request: wire.RestoreDraft) -> wire.DraftRecord:
@@ -100,9 +99,9 @@ class DraftService:
             if draft is not None:
                 return draft
             row = await self._row(request)
-            if row["state"] in _TAKES_BYTES:
+            if row["state"] in TAKES_BYTES:
                 return draft_record(row)
-            raise refusal(row, "restoring")
+            raise why_not(row, "restoring")
         raise Unsettled
 
     async def _row(self, ref: wire.DraftRef) -> asyncpg.Record:
@@ -116,7 +115,7 @@ class DraftService:
         return row
 
 
-def refusal(row: asyncpg.Record, act: str) -> Problem:
+def why_not(row: asyncpg.Record, act: str) -> Problem:
     """The problem that tells why a draft in this state does not allow `act`."""
     match row["state"]:
         case "expired":

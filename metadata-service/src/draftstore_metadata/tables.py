@@ -1,5 +1,6 @@
 """The schema `metadata`, for migrations and for the check that they agree with the code."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import UserDefinedType
 
-from draftstore_metadata.domain import TRANSITIONS
+from draftstore_metadata.domain import BYTES_GO, CLAIMED, LIVING, TRANSITIONS
 
 SCHEMA = "metadata"
 MIGRATION_LOCK = 0x6D657461
@@ -33,9 +34,14 @@ metadata = MetaData(
     naming_convention={"ck": "%(table_name)s_%(constraint_name)s", "uq": "%(table_name)s_%(column_0_N_name)s_key"},
 )
 
-_STATES = ", ".join(f"'{state}'" for state in TRANSITIONS)
-_LIVING = "state IN ('open', 'uploaded', 'confirming', 'prepared')"
-_BYTES_GO = "state IN ('confirmed', 'expired', 'discarded', 'purging', 'purged')"
+
+def _in(states: Iterable[str]) -> str:
+    return "state IN ({})".format(", ".join(f"'{state}'" for state in states))
+
+
+_STATES = _in(TRANSITIONS)
+_LIVING = _in(LIVING)
+_BYTES_GO = _in(BYTES_GO)
 
 
 class Xid8(UserDefinedType[int]):
@@ -93,9 +99,9 @@ drafts = Table(
     _instant("discarded_at"),
     _instant("purged_at"),
     UniqueConstraint("storage_key"),
-    CheckConstraint(f"state IN ({_STATES})", name="state"),
+    CheckConstraint(_STATES, name="state"),
     CheckConstraint("(state = 'confirmed') = (receipt IS NOT NULL)", name="receipt"),
-    CheckConstraint("(state IN ('confirming', 'prepared')) = (lease_expires_at IS NOT NULL)", name="lease"),
+    CheckConstraint(f"({_in(CLAIMED)}) = (lease_expires_at IS NOT NULL)", name="lease"),
     Index("drafts_by_tenant", "tenant_id", "id"),
     Index("drafts_living_by_name", "tenant_id", "bucket", "object_name", "id", postgresql_where=text(_LIVING)),
     Index(

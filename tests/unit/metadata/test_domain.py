@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.drafts import DraftState
 from draftstore_common.contracts.names import MAX_NAME_BYTES, MAX_SEGMENT_BYTES, check_object_name
-from draftstore_metadata.domain import TRANSITIONS, draft_key, fresh_key, plain_key, sources
+from draftstore_metadata.domain import (
+    BYTES_GO,
+    CLAIMED,
+    LIVING,
+    TAKES_BYTES,
+    TRANSITIONS,
+    draft_key,
+    fresh_key,
+    plain_key,
+    sources,
+)
 
 MAX_S3_KEY_BYTES = 1024
 
@@ -17,6 +27,11 @@ MAX_S3_KEY_BYTES = 1024
 def test_the_table_knows_every_state_and_no_other() -> None:
     assert set(TRANSITIONS) == set(get_args(DraftState))
     assert frozenset().union(*TRANSITIONS.values()) <= set(TRANSITIONS)
+
+
+def test_every_draft_either_lives_or_its_bytes_go() -> None:
+    assert sorted(LIVING + BYTES_GO) == sorted(TRANSITIONS)
+    assert sorted(TAKES_BYTES + CLAIMED) == sorted(LIVING)
 
 
 def test_confirmed_and_purged_are_the_only_ends() -> None:

@@ -14,10 +14,13 @@ from draftstore_common.kit.ids import uuid7
 from draftstore_metadata.domain import WRITE_SLACK, draft_key, warning_lead
 from draftstore_metadata.store.idempotency import take
 from draftstore_metadata.store.rows import (
+    CLAIMED,
     DRAFT,
+    LIVING,
     OBJECT,
     SEEN_STATE,
     SUBJECT_MATCHES,
+    TAKES_BYTES,
     draft_record,
     given_back,
     object_record,
@@ -53,8 +56,8 @@ _BY_NAME = f"""
     WITH living AS (
         SELECT d.* FROM metadata.drafts d
         WHERE d.tenant_id = $1 AND d.bucket = $2 AND d.object_name = $3 AND {SUBJECT_MATCHES.format(given="$4")}
-          AND d.state IN ('open', 'uploaded', 'confirming', 'prepared')
-          AND (d.expires_at > now() OR d.state IN ('confirming', 'prepared'))
+          AND d.state IN {LIVING}
+          AND (d.expires_at > now() OR d.state IN {CLAIMED})
     ), known AS (SELECT id FROM living WHERE state <> 'open' ORDER BY id DESC LIMIT 1)
     SELECT {DRAFT} FROM living d
     WHERE d.id >= coalesce((SELECT id FROM known), '00000000-0000-0000-0000-000000000000')
@@ -69,7 +72,7 @@ _OBJECT_WITH_DRAFT = f"""
 _ALLOW_URL = f"""
     UPDATE metadata.drafts d
     SET write_horizon_at = greatest(d.write_horizon_at, least(now() + $3, d.expires_at) + $4)
-    WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN ('open', 'uploaded')
+    WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN {TAKES_BYTES}
       AND d.expires_at >= now() + interval '1 second'
     RETURNING {DRAFT}, floor(extract(epoch FROM least($3, d.expires_at - now())))::int AS url_ttl"""
 
@@ -82,7 +85,7 @@ _EXTEND = f"""
     WITH old AS (
         SELECT d.id, d.expires_at, greatest(d.expires_at, least(now() + $4, d.lifetime_ends_at)) AS longer
         FROM metadata.drafts d
-        WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN ('open', 'uploaded') AND d.expires_at > now()
+        WHERE d.tenant_id = $1 AND d.id = $2 AND d.state IN {TAKES_BYTES} AND d.expires_at > now()
         FOR UPDATE
     ), moved AS (
         UPDATE metadata.drafts d SET expires_at = old.longer,
@@ -112,7 +115,7 @@ _RESTORE = transition(
 
 # Until when a URL that was given out for this draft may be used: its horizon, less the slack.
 _URL_LEFT = f"""
-    SELECT {DRAFT}, CASE WHEN d.state IN ('open', 'uploaded') THEN greatest(0, floor(extract(
+    SELECT {DRAFT}, CASE WHEN d.state IN {TAKES_BYTES} THEN greatest(0, floor(extract(
             epoch FROM least(d.write_horizon_at - $3::interval, d.expires_at) - now())))::int ELSE 0 END AS url_ttl
     FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = $2"""
 

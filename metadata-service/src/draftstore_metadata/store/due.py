@@ -13,11 +13,9 @@ from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.confirm import SLOWEST_COPY
 from draftstore_common.kit.database import Database
 from draftstore_metadata.domain import COPY_HORIZON
-from draftstore_metadata.store.rows import Connection
+from draftstore_metadata.store.rows import BYTES_GO, CLAIMED, LIVING, TAKES_BYTES, Connection
 
 _ACTOR = "service:cleaner"
-
-_BYTES_GO = "('confirmed', 'expired', 'discarded', 'purging', 'purged')"
 
 _EVENTS = """INSERT INTO metadata.events
     (tenant_id, draft_id, object_name, type, from_state, to_state, actor, reason)"""
@@ -27,7 +25,7 @@ _EVENTS = """INSERT INTO metadata.events
 #   confirmed or purged                     its bytes go once more, for a PUT that landed late
 _TAKE_DRAFTS = f"""
     WITH due AS (
-        SELECT id, state FROM metadata.drafts WHERE purge_due_at <= now() AND state IN {_BYTES_GO}
+        SELECT id, state FROM metadata.drafts WHERE purge_due_at <= now() AND state IN {BYTES_GO}
         ORDER BY purge_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
     ), moved AS (
         UPDATE metadata.drafts d SET
@@ -89,16 +87,16 @@ _PURGED_KEYS = """
 _PLAN = f"""
     SELECT count(*) FILTER (WHERE goes) AS expired_drafts,
         count(*) FILTER (WHERE state IN ('confirmed', 'purged')) AS leftovers,
-        count(*) FILTER (WHERE state IN ('confirming', 'prepared')) AS lapsed_claims,
-        count(*) FILTER (WHERE state IN ('open', 'uploaded') AND expires_at > now()) AS warnings,
+        count(*) FILTER (WHERE state IN {CLAIMED}) AS lapsed_claims,
+        count(*) FILTER (WHERE state IN {TAKES_BYTES} AND expires_at > now()) AS warnings,
         coalesce(sum(coalesce(size, declared_size)) FILTER (WHERE goes), 0) AS draft_bytes,
         min(purge_due_at) AS oldest_due_at, now() AS now
     FROM (
         SELECT *, state NOT IN ('confirmed', 'purged') AS goes FROM metadata.drafts
-        WHERE purge_due_at <= now() AND state IN {_BYTES_GO}
+        WHERE purge_due_at <= now() AND state IN {BYTES_GO}
         UNION ALL
-        SELECT *, state IN ('open', 'uploaded') AND expires_at <= now() FROM metadata.drafts
-        WHERE purge_due_at <= now() AND state IN ('open', 'uploaded', 'confirming', 'prepared')
+        SELECT *, state IN {TAKES_BYTES} AND expires_at + $1 <= now() FROM metadata.drafts
+        WHERE purge_due_at <= now() AND state IN {LIVING}
     ) AS due"""
 
 _PLAN_KEYS = """
@@ -110,8 +108,9 @@ _PLAN_KEYS = """
 class DueStore:
     """Leased batches of bytes to remove."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, restore_grace: timedelta) -> None:
         self._database = database
+        self._restore_grace = restore_grace
 
     async def claim(self, request: wire.ClaimDue) -> wire.DueBatch:
         """Take up to `limit` things whose bytes go; nobody else gets them before the lease is over."""
@@ -132,7 +131,7 @@ class DueStore:
     async def plan(self) -> wire.DuePlan:
         """Count what a run would do now; changes nothing."""
         async with self._database.connection() as connection:
-            drafts, keys = await _plan_rows(connection)
+            drafts, keys = await _plan_rows(connection, self._restore_grace)
         oldest = min((row["oldest_due_at"] for row in (drafts, keys) if row["oldest_due_at"]), default=None)
         return wire.DuePlan(
             expired_drafts=drafts["expired_drafts"],
@@ -146,8 +145,8 @@ class DueStore:
         )
 
 
-async def _plan_rows(connection: Connection) -> tuple[asyncpg.Record, asyncpg.Record]:
-    drafts = await connection.fetchrow(_PLAN)
+async def _plan_rows(connection: Connection, restore_grace: timedelta) -> tuple[asyncpg.Record, asyncpg.Record]:
+    drafts = await connection.fetchrow(_PLAN, restore_grace)
     keys = await connection.fetchrow(_PLAN_KEYS)
     assert drafts is not None  # noqa: S101  an aggregate always answers one row
     assert keys is not None  # noqa: S101

@@ -11,6 +11,7 @@ import asyncpg
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.drafts import OnConflict
 from draftstore_common.kit.errors import Problem
+from draftstore_common.problems import refusal
 from draftstore_metadata.errors import NameHeld, ObjectExists
 from draftstore_metadata.store.rows import Connection
 
@@ -70,10 +71,3 @@ def _problem(row: asyncpg.Record, on_conflict: OnConflict) -> Problem | None:
     if row["held"]:
         return NameHeld()
     return ObjectExists() if row["taken"] and on_conflict == "fail" else None
-
-
-def refusal(draft_id: UUID, problem: Problem) -> wire.Refusal:
-    """A problem of one draft as it travels."""
-    return wire.Refusal(
-        draft_id=draft_id, status=problem.http_status, code=problem.code, title=problem.title, detail=problem.detail
-    )

@@ -7,11 +7,24 @@ import asyncpg
 
 from draftstore_common.contracts.drafts import DraftState
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
+from draftstore_metadata import domain
 from draftstore_metadata.domain import sources
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-SEEN_STATE = """CASE WHEN d.state IN ('open', 'uploaded') AND d.expires_at <= now()
+
+def as_list(states: Iterable[DraftState]) -> str:
+    """States as a list of SQL literals."""
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
+
+TAKES_BYTES = f"({as_list(domain.TAKES_BYTES)})"
+CLAIMED = f"({as_list(domain.CLAIMED)})"
+LIVING = f"({as_list(domain.LIVING)})"
+BYTES_GO = f"({as_list(domain.BYTES_GO)})"
+"""The groups of states in `domain`, as SQL has them after IN."""
+
+SEEN_STATE = f"""CASE WHEN d.state IN {TAKES_BYTES} AND d.expires_at <= now()
     THEN 'expired' ELSE d.state END"""
 """The state callers see: an overdue draft is expired before any cleaner ran."""
 
@@ -41,18 +54,9 @@ def object_record(row: asyncpg.Record) -> ObjectRecord:
     return ObjectRecord.model_validate(dict(row))
 
 
-def as_list(states: Iterable[DraftState]) -> str:
-    """States as a list of SQL literals."""
-    return ", ".join(f"'{state}'" for state in sorted(states))
-
-
 def given_back(etag: str) -> str:
     """The state a draft returns to when a claim ends without publishing: what is known of its bytes decides."""
     return f"CASE WHEN {etag} IS NULL THEN 'open' ELSE 'uploaded' END"
-
-
-CLAIMED = "('confirming', 'prepared')"
-"""States in which one attempt, or one caller's hold, owns the draft until `lease_expires_at`."""
 
 
 def time_to_retry(recovery: str) -> str:

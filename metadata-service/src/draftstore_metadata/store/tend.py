@@ -9,7 +9,7 @@ from draftstore_common.contracts import metadata as wire
 from draftstore_common.kit.database import Database
 from draftstore_metadata.domain import RECOVERY_TTL
 from draftstore_metadata.store import confirmations, idempotency
-from draftstore_metadata.store.rows import given_back, time_to_retry
+from draftstore_metadata.store.rows import CLAIMED, LIVING, given_back, time_to_retry
 
 _ACTOR = "service:metadata"
 
@@ -18,10 +18,10 @@ _LATER = time_to_retry("$3")
 _TEND = f"""
     WITH due AS (
         SELECT id, state, CASE
-            WHEN state IN ('confirming', 'prepared') THEN 'recovered'
+            WHEN state IN {CLAIMED} THEN 'recovered'
             WHEN expires_at <= now() THEN 'expired' ELSE 'warned' END AS step
         FROM metadata.drafts
-        WHERE purge_due_at <= now() AND state IN ('open', 'uploaded', 'confirming', 'prepared')
+        WHERE purge_due_at <= now() AND state IN {LIVING}
           AND (lease_expires_at IS NULL OR lease_expires_at <= now())
         ORDER BY purge_due_at LIMIT $1 FOR UPDATE SKIP LOCKED
     ), moved AS (
