@@ -7,7 +7,7 @@ The services are the real ones, on PostgreSQL and SeaweedFS. `STATE_MACHINE_EXAM
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any, ClassVar, TypeVar
 from unittest.mock import patch
@@ -16,10 +16,9 @@ import pytest_asyncio
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
-    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -41,10 +40,37 @@ LONGEST_SLEEP = 3000
 Act = Callable[[Door], Awaitable[Reply]]
 T = TypeVar("T")
 
-NAMES = st.sampled_from(["a", "b", "c"])
+MOST_DRAFTS = 8
+"""More would meet each other too rarely."""
+
+NAMES = st.sampled_from(["a", "b"])
 CONFLICTS = st.sampled_from(["fail", "replace"])
-MODES = st.sampled_from(["commit", "prepare"])
-POINTS = st.builds(Point, number=st.integers(1, 9), when=st.sampled_from(WHENS))
+MODES = st.sampled_from(["commit", "commit", "prepare"])
+VARIANTS = st.integers(0, 2)
+OPTIONS = st.fixed_dictionaries({"on_conflict": CONFLICTS, "mode": MODES})
+TTLS = st.sampled_from([None, None, None, 60, 7200])
+PASSES = st.sampled_from([30, 61, 61, 61, 301, 1200, 3601, 8000])
+CHOICES = st.integers(0, 59)
+SOME = st.lists(CHOICES, min_size=1, max_size=3)
+
+STEPS_OF_A_CONFIRM = (
+    "/confirm/claim",
+    "/objects/head",
+    "/confirm/reserve-keys",
+    "/objects/copy",
+    "/objects/copy",
+    "/confirm/publish",
+    "/confirm/prepare",
+    "/objects/delete",
+)
+POINTS = st.builds(Point, number=st.just(1), when=st.sampled_from(WHENS), of=st.sampled_from(STEPS_OF_A_CONFIRM))
+ENDS = st.builds(
+    Point,
+    number=st.just(1),
+    when=st.sampled_from(WHENS),
+    of=st.sampled_from(("/confirmations/commit", "/confirmations/rollback")),
+)
+CLEANINGS = st.builds(Point, number=st.integers(2, 8), when=st.sampled_from(WHENS))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -62,15 +88,18 @@ async def loop(whole: Installation) -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
+def chosen(choice: int, likely: Sequence[str], others: Sequence[str]) -> str:
+    """One of the likely ones, or every fifth time of all."""
+    from_these = others if choice % 5 == 4 or not likely else likely
+    return from_these[choice // 5 % len(from_these)]
+
+
 class Machine(RuleBasedStateMachine):
     """Every rule is one step of somebody; the suite sleeps in between."""
 
     whole: ClassVar[Installation]
     loop: ClassVar[asyncio.AbstractEventLoop]
     folders: ClassVar[Any] = count()
-
-    drafts = Bundle("drafts")
-    holds = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,26 +109,42 @@ class Machine(RuleBasedStateMachine):
         """Let the suite's loop run until this is done."""
         return self.loop.run_until_complete(asyncio.wait_for(work, 60))
 
+    def draft(self, choice: int) -> str:
+        """A draft, most likely one that is worth confirming."""
+        return chosen(choice, self.world.worthwhile, list(self.world.drafts))
+
+    def several(self, choices: list[int]) -> list[str]:
+        """Different drafts."""
+        return list(dict.fromkeys(self.draft(choice) for choice in choices))
+
+    def hold(self, choice: int) -> str:
+        """A confirmation, most likely one that is held."""
+        known = self.world.confirmations
+        return chosen(choice, [each for each, state in known.items() if state == "prepared"], list(known))
+
+    @initialize()
+    def some_are_there(self) -> None:
+        for name in "aab":
+            self.create(name, None, 0)
+
     # Callers.
 
-    @rule(target=drafts, name=NAMES, ttl=st.sampled_from([None, 60, 7200]))
-    def create(self, name: str, ttl: int | None) -> str:
-        return self.run(self.world.create(name, ttl))
+    @precondition(lambda self: len(self.world.drafts) < MOST_DRAFTS)
+    @rule(name=NAMES, ttl=TTLS, variant=st.one_of(st.none(), VARIANTS))
+    def create(self, name: str, ttl: int | None, variant: int | None) -> None:
+        draft_id = self.run(self.world.create(name, ttl))
+        if variant is not None:
+            self.run(self.world.put(draft_id, variant))
 
-    @rule(target=drafts, name=NAMES, variant=st.integers(0, 2))
-    def create_with_bytes(self, name: str, variant: int) -> str:
-        draft_id = self.run(self.world.create(name))
-        self.run(self.world.put(draft_id, variant))
-        return draft_id
-
-    @rule(draft_id=drafts, variant=st.integers(0, 2))
-    def put(self, draft_id: str, variant: int) -> None:
+    @rule(choice=CHOICES, variant=VARIANTS)
+    def put(self, choice: int, variant: int) -> None:
+        draft_id = self.draft(choice)
         if self.world.may_land(draft_id):
             self.run(self.world.put(draft_id, variant))
 
-    @rule(draft_id=drafts, on_conflict=CONFLICTS)
-    def confirm(self, draft_id: str, on_conflict: str) -> None:
-        self.run(self._confirm(draft_id, on_conflict))
+    @rule(choice=CHOICES, on_conflict=CONFLICTS)
+    def confirm(self, choice: int, on_conflict: str) -> None:
+        self.run(self._confirm(self.draft(choice), on_conflict))
 
     async def _confirm(self, draft_id: str, on_conflict: str) -> None:
         before, free = await self.world.row(draft_id), await self._is_free(draft_id, on_conflict)
@@ -108,6 +153,8 @@ class Machine(RuleBasedStateMachine):
         if before["state"] in {"open", "uploaded"}:
             wanted = free and content is not None and not before["late"]
             assert (reply.status == 200) == wanted, (before["state"], content, reply)
+        if before["state"] == "confirming" and not before["lapsed"]:
+            assert reply.status == 202, "took what another holds"
         if reply.status == 200 and before["state"] != "confirmed":
             receipt = json.loads(reply.body)
             key = receipt["final_location"].partition("/")[2]
@@ -123,23 +170,19 @@ class Machine(RuleBasedStateMachine):
         taken = await self.whole.database.rows("SELECT FROM metadata.objects WHERE object_name = $1", name)
         return not held and (on_conflict == "replace" or not taken)
 
-    @rule(target=holds, draft_id=drafts, on_conflict=CONFLICTS)
-    def prepare(self, draft_id: str, on_conflict: str) -> Any:
+    @rule(choice=CHOICES, on_conflict=CONFLICTS)
+    def prepare(self, choice: int, on_conflict: str) -> None:
         options = {"mode": "prepare", "on_conflict": on_conflict}
-        return self._hold(self.run(self.world.confirm(self.whole.door, draft_id, **options)))
+        self.run(self.world.confirm(self.whole.door, self.draft(choice), **options))
 
-    @rule(target=holds, ids=st.lists(drafts, min_size=1, max_size=4, unique=True), on_conflict=CONFLICTS, mode=MODES)
-    def confirm_several(self, ids: list[str], on_conflict: str, mode: str) -> Any:
-        options = {"mode": mode, "on_conflict": on_conflict}
-        return self._hold(self.run(self.world.bundle(self.whole.door, ids, **options)))
+    @rule(choices=SOME, options=OPTIONS)
+    def confirm_several(self, choices: list[int], options: dict[str, str]) -> None:
+        self.run(self.world.bundle(self.whole.door, self.several(choices), **options))
 
-    def _hold(self, reply: Reply) -> Any:
-        answer = json.loads(reply.body)
-        return str(answer["id"]) if reply.status in {200, 202} and "draft_ids" in answer else multiple()
-
-    @rule(hold=holds)
-    def commit(self, hold: str) -> None:
-        self.run(self._commit(hold))
+    @precondition(lambda self: self.world.confirmations)
+    @rule(choice=CHOICES)
+    def commit(self, choice: int) -> None:
+        self.run(self._commit(self.hold(choice)))
 
     async def _commit(self, hold: str) -> None:
         sql = "SELECT state, lease_expires_at > now() AS live FROM metadata.confirmations WHERE id = $1"
@@ -148,25 +191,26 @@ class Machine(RuleBasedStateMachine):
         wanted = before["state"] == "confirmed" or (before["state"] == "prepared" and before["live"])
         assert (reply.status == 200) == wanted, (dict(before), reply)
 
-    @rule(hold=holds)
-    def roll_back(self, hold: str) -> None:
-        self.run(self.world.end(self.whole.door, hold, "rollback"))
+    @precondition(lambda self: self.world.confirmations)
+    @rule(choice=CHOICES)
+    def roll_back(self, choice: int) -> None:
+        self.run(self.world.end(self.whole.door, self.hold(choice), "rollback"))
 
-    @rule(hold=holds)
-    def look_at_a_confirmation(self, hold: str) -> None:
-        self.run(self.world.ask(self.whole.door, "GET", f"/confirmations/{hold}"))
+    @rule()
+    def look(self) -> None:
+        """Everything is looked at, as a curious caller does."""
+        for draft_id in self.world.drafts:
+            self.run(self.world.ask(self.whole.door, "GET", f"/drafts/{draft_id}"))
+        for row_id in self.world.confirmations:
+            self.run(self.world.ask(self.whole.door, "GET", f"/confirmations/{row_id}"))
 
-    @rule(draft_id=drafts)
-    def look_at_a_draft(self, draft_id: str) -> None:
-        self.run(self.world.ask(self.whole.door, "GET", f"/drafts/{draft_id}"))
+    @rule(choice=CHOICES)
+    def discard(self, choice: int) -> None:
+        self.run(self.world.ask(self.whole.door, "DELETE", f"/drafts/{self.draft(choice)}"))
 
-    @rule(draft_id=drafts)
-    def discard(self, draft_id: str) -> None:
-        self.run(self.world.ask(self.whole.door, "DELETE", f"/drafts/{draft_id}"))
-
-    @rule(draft_id=drafts, act=st.sampled_from(["extend", "restore"]), ttl=st.sampled_from([60, 7200, 7 * 24 * 3600]))
-    def lengthen(self, draft_id: str, act: str, ttl: int) -> None:
-        self.run(self._lengthen(draft_id, act, ttl))
+    @rule(choice=CHOICES, act=st.sampled_from(["extend", "restore"]), ttl=st.sampled_from([60, 7200, 7 * 24 * 3600]))
+    def lengthen(self, choice: int, act: str, ttl: int) -> None:
+        self.run(self._lengthen(chosen(choice, self.world.worthwhile, list(self.world.drafts)), act, ttl))
 
     async def _lengthen(self, draft_id: str, act: str, ttl: int) -> None:
         before = await self.world.row(draft_id)
@@ -180,48 +224,48 @@ class Machine(RuleBasedStateMachine):
 
     # Deaths and freezes.
 
-    @rule(point=POINTS, draft_id=drafts, on_conflict=CONFLICTS, mode=MODES)
-    def die_in_a_confirm(self, point: Point, draft_id: str, on_conflict: str, mode: str) -> None:
-        self._die(point, lambda door: self.world.confirm(door, draft_id, on_conflict=on_conflict, mode=mode))
+    @rule(point=POINTS, choice=CHOICES, options=OPTIONS)
+    def die_in_a_confirm(self, point: Point, choice: int, options: dict[str, str]) -> None:
+        self._die(point, self._confirming(self.draft(choice), options))
 
-    @rule(point=POINTS, ids=st.lists(drafts, min_size=2, max_size=3, unique=True), on_conflict=CONFLICTS, mode=MODES)
-    def die_in_a_bundle(self, point: Point, ids: list[str], on_conflict: str, mode: str) -> None:
-        self._die(point, lambda door: self.world.bundle(door, ids, on_conflict=on_conflict, mode=mode))
+    @rule(point=POINTS, choice=CHOICES, options=OPTIONS)
+    def freeze_in_a_confirm(self, point: Point, choice: int, options: dict[str, str]) -> None:
+        self._freeze(point, self._confirming(self.draft(choice), options))
 
-    @rule(point=POINTS, hold=holds, act=st.sampled_from(["commit", "rollback"]))
-    def die_at_the_end_of_a_hold(self, point: Point, hold: str, act: str) -> None:
-        self._die(point, lambda door: self.world.end(door, hold, act))
+    @rule(point=POINTS, choices=SOME, options=OPTIONS)
+    def die_in_a_bundle(self, point: Point, choices: list[int], options: dict[str, str]) -> None:
+        self._die(point, self._bundling(self.several(choices), options))
 
-    @rule(point=POINTS, draft_id=drafts)
-    def die_in_a_discard(self, point: Point, draft_id: str) -> None:
-        self._die(point, lambda door: self.world.ask(door, "DELETE", f"/drafts/{draft_id}"))
+    @rule(point=POINTS, choices=SOME, options=OPTIONS)
+    def freeze_in_a_bundle(self, point: Point, choices: list[int], options: dict[str, str]) -> None:
+        self._freeze(point, self._bundling(self.several(choices), options))
+
+    @precondition(lambda self: self.world.confirmations)
+    @rule(point=ENDS, choice=CHOICES, freezes=st.booleans())
+    def fail_at_the_end_of_a_hold(self, point: Point, choice: int, freezes: bool) -> None:
+        hold, act = self.hold(choice), point.of.rpartition("/")[2]
+        (self._freeze if freezes else self._die)(point, lambda door: self.world.end(door, hold, act))
+
+    def _confirming(self, draft_id: str, options: dict[str, str]) -> Act:
+        return lambda door: self.world.confirm(door, draft_id, **options)
+
+    def _bundling(self, ids: list[str], options: dict[str, str]) -> Act:
+        return lambda door: self.world.bundle(door, ids, **options)
 
     def _die(self, point: Point, act: Act) -> None:
         self.run(self.world.dying(Life(dies=point), act))
-
-    @rule(point=POINTS, draft_id=drafts, on_conflict=CONFLICTS, mode=MODES)
-    def freeze_in_a_confirm(self, point: Point, draft_id: str, on_conflict: str, mode: str) -> None:
-        self._freeze(point, lambda door: self.world.confirm(door, draft_id, on_conflict=on_conflict, mode=mode))
-
-    @rule(point=POINTS, ids=st.lists(drafts, min_size=2, max_size=3, unique=True), on_conflict=CONFLICTS)
-    def freeze_in_a_bundle(self, point: Point, ids: list[str], on_conflict: str) -> None:
-        self._freeze(point, lambda door: self.world.bundle(door, ids, on_conflict=on_conflict))
-
-    @rule(point=POINTS, hold=holds)
-    def freeze_in_a_commit(self, point: Point, hold: str) -> None:
-        self._freeze(point, lambda door: self.world.end(door, hold, "commit"))
 
     def _freeze(self, point: Point, act: Act) -> None:
         self.run(self.world.freeze(Life(freezes=point), act))
 
     @precondition(lambda self: self.world.sleepers)
-    @rule(which=st.integers(0, 5))
-    def thaw(self, which: int) -> None:
-        self.run(self.world.thaw(self.world.sleepers[which % len(self.world.sleepers)]))
+    @rule(choice=CHOICES)
+    def thaw(self, choice: int) -> None:
+        self.run(self.world.thaw(self.world.sleepers[choice % len(self.world.sleepers)]))
 
     # Time, and who cleans.
 
-    @rule(seconds=st.sampled_from([30, 61, 400, 1200, 3601, 8000, 8 * 24 * 3600]))
+    @rule(seconds=PASSES)
     def let_time_pass(self, seconds: int) -> None:
         for sleeper in list(self.world.sleepers):
             if self.world.age + seconds - sleeper.since > LONGEST_SLEEP:
@@ -232,7 +276,7 @@ class Machine(RuleBasedStateMachine):
     def clean(self) -> None:
         self.run(self.world.clean())
 
-    @rule(point=POINTS)
+    @rule(point=CLEANINGS)
     def die_in_a_cleaning(self, point: Point) -> None:
         self.run(self.world.clean_and_die(Life(dies=point)))
 

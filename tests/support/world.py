@@ -17,6 +17,9 @@ from support.lives import Life, stalled
 ALL_TIME = 9 * 24 * 3600
 """Seconds after which every draft's lifetime and every horizon is over."""
 
+SLIPPED_IN = {"Cache-Control": "max-age=9"}
+"""What every uploader of these tests tries to get published."""
+
 URL_GRACE = 3600
 """Seconds for which the bytes of a replaced object stay."""
 
@@ -43,12 +46,13 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 }
 """The arrows of docs/lifecycle.md."""
 
+LIVING = {"", "open", "uploaded", "confirming", "prepared"}
 GIVEN_UP = {"discarded", "purging", "purged"}
 
 
 @dataclass(slots=True)
 class Known:
-    """A draft as this test knows it. `seen` is every content it ever had; `judged`, those it had at some attempt."""
+    """A draft as this test knows it. `judged`: the contents it had at some attempt."""
 
     id: str
     name: str
@@ -99,12 +103,17 @@ class World:
         self.age = 0
         self.drafts: dict[str, Known] = {}
         self.sleepers: list[Sleeper] = []
+        self.confirmations: dict[str, str] = {}
         self._bytes: dict[tuple[str, ...], bytes] = {}
         self._written: dict[str, bytes] = {}
         self._published: dict[str, int | None] = {}
         self._ended: dict[str, str] = {}
         self._holds: dict[str, Hold] = {}
-        self._numbers = iter(range(10**9))
+
+    @property
+    def worthwhile(self) -> list[str]:
+        """Drafts with bytes that are not over yet, as far as it was looked."""
+        return [each.id for each in self.drafts.values() if each.content is not None and each.state in LIVING]
 
     # What callers do.
 
@@ -124,7 +133,7 @@ class World:
         """Bytes land in the draft: those of another draft or variant are different ones."""
         draft = self.drafts[draft_id]
         content = f"{draft_id} {variant}".encode() * (variant + 1)
-        await self.whole.put({"upload": draft.upload}, content)
+        await self.whole.put({"upload": draft.upload}, content, **SLIPPED_IN)
         draft.content = content
 
     async def confirm(self, door: Door, draft_id: str, **options: Any) -> Reply:
@@ -222,6 +231,7 @@ class World:
     async def check(self) -> None:
         """Compare everything with everything."""
         view = await self._look()
+        self.confirmations = {row_id: row["state"] for row_id, row in view.confirmations.items()}
         self._check_states(view)
         self._check_objects(view)
         self._check_buckets(view)
@@ -362,6 +372,8 @@ class World:
             known = (bucket, key, *version)
             if known not in self._bytes:
                 self._bytes[known] = await self.whole.store.read(bucket, key)
+                head = await self.whole.store.head(bucket, key)
+                assert bucket == self.whole.draft or (head and head.cache_control is None), "a header slipped in"
             found[key] = self._bytes[known]
         return found
 
