@@ -51,7 +51,16 @@ OPTIONS = st.fixed_dictionaries({"on_conflict": CONFLICTS, "mode": MODES})
 TTLS = st.sampled_from([None, None, None, 60, 7200])
 PASSES = st.sampled_from([30, 61, 61, 61, 301, 1200, 3601, 8000])
 CHOICES = st.integers(0, 59)
-STRUGGLE = st.lists(st.sampled_from(["put", "confirm", "lapse", "look", "clean", "thaw"]), min_size=1, max_size=6)
+OLD_STORIES = (
+    ["put", "lapse", "confirm", "thaw"],
+    ["put", "thaw", "confirm"],
+    ["lapse", "look", "thaw", "look"],
+    ["put", "lapse", "confirm", "clean", "put", "put", "thaw"],
+)
+"""What is told of systems like this one: other bytes while an attempt sleeps, a taker-over, a late awakening."""
+
+MOVES = st.sampled_from(["put", "confirm", "lapse", "look", "clean", "thaw"])
+STRUGGLE = st.one_of(st.sampled_from(OLD_STORIES), st.lists(MOVES, min_size=1, max_size=6))
 SOME = st.lists(CHOICES, min_size=1, max_size=3)
 
 STEPS_OF_A_CONFIRM = (
