@@ -51,6 +51,16 @@ OPTIONS = st.fixed_dictionaries({"on_conflict": CONFLICTS, "mode": MODES})
 TTLS = st.sampled_from([None, None, None, 60, 7200])
 PASSES = st.sampled_from([30, 61, 61, 61, 301, 1200, 3601, 8000])
 CHOICES = st.integers(0, 59)
+OLD_STORIES = (
+    ["put", "lapse", "confirm", "thaw"],
+    ["put", "thaw", "confirm"],
+    ["lapse", "look", "thaw", "look"],
+    ["put", "lapse", "confirm", "clean", "put", "put", "thaw"],
+)
+"""What is told of systems like this one: other bytes while an attempt sleeps, a taker-over, a late awakening."""
+
+MOVES = st.sampled_from(["put", "confirm", "lapse", "look", "clean", "thaw"])
+STRUGGLE = st.one_of(st.sampled_from(OLD_STORIES), st.lists(MOVES, min_size=1, max_size=6))
 SOME = st.lists(CHOICES, min_size=1, max_size=3)
 
 STEPS_OF_A_CONFIRM = (
@@ -239,6 +249,33 @@ class Machine(RuleBasedStateMachine):
     @rule(point=POINTS, choices=SOME, options=OPTIONS)
     def freeze_in_a_bundle(self, point: Point, choices: list[int], options: dict[str, str]) -> None:
         self._freeze(point, self._bundling(self.several(choices), options))
+
+    @rule(point=POINTS, choice=CHOICES, options=OPTIONS, recorded=st.booleans(), freezes=st.booleans(), moves=STRUGGLE)
+    def struggle(
+        self, point: Point, choice: int, options: dict[str, str], recorded: bool, freezes: bool, moves: list[str]
+    ) -> None:
+        """An attempt that fails somewhere, and what is done to the same draft right after."""
+        draft_id = self.draft(choice)
+        act = self._bundling([draft_id], options) if recorded else self._confirming(draft_id, options)
+        (self._freeze if freezes else self._die)(point, act)
+        for move in moves:
+            self.everything_agrees()
+            self._move(move, draft_id)
+
+    def _move(self, move: str, draft_id: str) -> None:
+        match move:
+            case "put" if self.world.may_land(draft_id):
+                self.run(self.world.put_another(draft_id))
+            case "confirm":
+                self.run(self._confirm(draft_id, "replace"))
+            case "lapse":
+                self.let_time_pass(61)
+            case "look":
+                self.look()
+            case "clean":
+                self.clean()
+            case "thaw" if self.world.sleepers:
+                self.run(self.world.thaw(self.world.sleepers[-1]))
 
     @precondition(lambda self: self.world.confirmations)
     @rule(point=ENDS, choice=CHOICES, freezes=st.booleans())

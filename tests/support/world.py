@@ -59,6 +59,7 @@ class Known:
     upload: Mapping[str, Any]
     url_ends: int
     content: bytes | None = None
+    variant: int = 0
     judged: set[bytes] = field(default_factory=set)
     receipt: dict[str, Any] | None = None
     state: str = ""
@@ -134,7 +135,11 @@ class World:
         draft = self.drafts[draft_id]
         content = f"{draft_id} {variant}".encode() * (variant + 1)
         await self.whole.put({"upload": draft.upload}, content, **SLIPPED_IN)
-        draft.content = content
+        draft.content, draft.variant = content, variant
+
+    async def put_another(self, draft_id: str) -> None:
+        """Other bytes than those that are there."""
+        await self.put(draft_id, (self.drafts[draft_id].variant + 1) % 3)
 
     async def confirm(self, door: Door, draft_id: str, **options: Any) -> Reply:
         """Confirm or prepare one draft."""
