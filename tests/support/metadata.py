@@ -17,6 +17,7 @@ from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.drafts import DraftStore, Times
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.events import EventStore
+from draftstore_metadata.store.holds import HoldStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.publish import PublishStore
@@ -36,6 +37,7 @@ class Metadata:
     claims: ClaimStore
     keys: KeyStore
     publications: PublishStore
+    holds: HoldStore
     objects: ObjectService
     events: EventService
     tending: TendStore
@@ -46,14 +48,15 @@ class Metadata:
         """All of it on a migrated database. Durations are seconds."""
         grace = timedelta(seconds=restore_grace)
         times = Times(expiry_warning=timedelta(seconds=expiry_warning), restore_grace=grace)
-        claims, publications = ClaimStore(database), PublishStore(database)
+        claims, holds = ClaimStore(database), HoldStore(database)
         return cls(
             database=database,
             drafts=DraftService(DraftStore(database, times), claims),
-            claiming=ClaimService(claims, publications),
+            claiming=ClaimService(claims, holds),
             claims=claims,
             keys=KeyStore(database),
-            publications=publications,
+            publications=PublishStore(database),
+            holds=holds,
             objects=ObjectService(ObjectStore(database)),
             events=EventService(EventStore(database)),
             tending=TendStore(database, grace),

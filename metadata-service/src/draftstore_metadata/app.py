@@ -23,6 +23,7 @@ from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.drafts import DraftStore, Times
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.events import EventStore
+from draftstore_metadata.store.holds import HoldStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.publish import PublishStore
@@ -50,14 +51,15 @@ def create_app(settings: MetadataSettings, *, identity: Transport) -> FastAPI:
 def _context(settings: MetadataSettings, database: Database, keys: JwksCache) -> Context:
     grace = timedelta(seconds=settings.restore_grace)
     times = Times(expiry_warning=timedelta(seconds=settings.expiry_warning), restore_grace=grace)
-    claims, publications = ClaimStore(database), PublishStore(database)
+    claims, holds = ClaimStore(database), HoldStore(database)
     return Context(
         access=Access(TokenVerifier(keys), Audience.METADATA),
         drafts=DraftService(DraftStore(database, times), claims),
-        claiming=ClaimService(claims, publications),
+        claiming=ClaimService(claims, holds),
         claims=claims,
         keys=KeyStore(database),
-        publications=publications,
+        publications=PublishStore(database),
+        holds=holds,
         objects=ObjectService(ObjectStore(database)),
         events=EventService(EventStore(database)),
         tending=TendStore(database, grace),

@@ -11,16 +11,16 @@ from draftstore_common.problems import DraftChanged, DraftNotFound, refusal
 from draftstore_metadata.errors import DraftPrepared, IdempotencyKeyInUse, Unsettled
 from draftstore_metadata.service import ATTEMPTS, why_not
 from draftstore_metadata.store.claims import ClaimStore, Known
-from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.holds import HoldStore
 from draftstore_metadata.store.rows import draft_record
 
 
 class ClaimService:
     """Who may work on which drafts."""
 
-    def __init__(self, claims: ClaimStore, publications: PublishStore) -> None:
+    def __init__(self, claims: ClaimStore, holds: HoldStore) -> None:
         self._claims = claims
-        self._publications = publications
+        self._holds = holds
 
     async def claim(self, request: confirm.ClaimDrafts) -> confirm.ClaimAnswer:
         """Claims on all drafts that can take part, and word of the others; nothing while one of them is busy."""
@@ -80,7 +80,7 @@ class ClaimService:
 
     async def _get(self, tenant_id: UUID, confirmation_id: UUID) -> confirm.ConfirmationRecord:
         ref = confirm.ConfirmationRef(tenant_id=tenant_id, confirmation_id=confirmation_id)
-        return await self._publications.get(ref)
+        return await self._holds.get(ref)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from draftstore_metadata.claiming import ClaimService
 from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.store.claims import ClaimStore
 from draftstore_metadata.store.due import DueStore
+from draftstore_metadata.store.holds import HoldStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.publish import PublishStore
 from draftstore_metadata.store.reconcile import ReconcileStore
@@ -23,6 +24,7 @@ class Context:
     claims: ClaimStore
     keys: KeyStore
     publications: PublishStore
+    holds: HoldStore
     objects: ObjectService
     events: EventService
     tending: TendStore

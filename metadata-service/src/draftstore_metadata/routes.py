@@ -118,25 +118,25 @@ async def publish(body: confirm.Publication, ctx: Ctx) -> confirm.Published:
 @drafts.post("/confirm/prepare")
 async def prepare(body: confirm.Prepare, ctx: Ctx) -> confirm.Prepared:
     """Hold names for a commit."""
-    return await ctx.publications.prepare(body)
+    return await ctx.holds.prepare(body)
 
 
 @drafts.post("/confirmations/get")
 async def get_confirmation(body: confirm.ConfirmationRef, ctx: Ctx) -> confirm.ConfirmationRecord:
     """One confirmation."""
-    return await ctx.publications.get(body)
+    return await ctx.holds.get(body)
 
 
 @drafts.post("/confirmations/commit")
 async def commit(body: confirm.EndConfirmation, ctx: Ctx) -> confirm.Committed:
     """Publish what was prepared."""
-    return await ctx.publications.commit(body)
+    return await ctx.holds.commit(body)
 
 
 @drafts.post("/confirmations/rollback")
 async def roll_back(body: confirm.EndConfirmation, ctx: Ctx) -> confirm.ConfirmationRecord:
     """Give up what was prepared."""
-    return await ctx.publications.roll_back(body)
+    return await ctx.holds.roll_back(body)
 
 
 @drafts.post("/objects/list")

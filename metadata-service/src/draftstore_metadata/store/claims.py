@@ -18,8 +18,8 @@ from draftstore_metadata.store.rows import (
     DRAFT,
     SUBJECT_MATCHES,
     Connection,
+    give_back,
     given_back,
-    time_to_retry,
     transition,
 )
 
@@ -32,14 +32,9 @@ _CLAIM = transition(
 
 _LOOK = f"SELECT {DRAFT} FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[])"
 
-_LATER = time_to_retry("$5")
-
-_GIVEN_BACK = f"""lease_expires_at = NULL, confirmation_id = NULL, expires_at = {_LATER},
-    purge_due_at = coalesce(d.warn_at, {_LATER})"""
-
 RECOVER = transition(
     "uploaded",
-    _GIVEN_BACK,
+    give_back("$5"),
     where=f"d.state IN {CLAIMED} AND d.lease_expires_at <= now()",
     target_sql=given_back("d.etag"),
 )
@@ -56,7 +51,7 @@ _RENEW = """
 
 _RELEASE = transition(
     "uploaded",
-    f"{_GIVEN_BACK.replace('$5', '$6')}, size = coalesce(old.size, d.size), etag = coalesce(old.etag, d.etag)",
+    f"{give_back('$6')}, size = coalesce(old.size, d.size), etag = coalesce(old.etag, d.etag)",
     given="fence bigint, size bigint, etag text",
     where="d.state = 'confirming' AND d.fence = g.fence",
     target_sql=given_back("coalesce(old.etag, d.etag)"),

@@ -69,6 +69,13 @@ def time_to_retry(recovery: str) -> str:
         CASE d.state WHEN 'prepared' THEN least({longer}, d.lifetime_ends_at) ELSE {longer} END)"""
 
 
+def give_back(recovery: str) -> str:
+    """Assignments that end a claim or a hold without publishing."""
+    later = time_to_retry(recovery)
+    return f"""lease_expires_at = NULL, confirmation_id = NULL, expires_at = {later},
+        purge_due_at = coalesce(d.warn_at, {later})"""
+
+
 def transition(
     target: DraftState,
     assignments: str,
