@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from draftstore_common.clients.transport import Reply
-from support.installation import Installation, Server, site
+from support.installation import Installation, site
 from support.lives import Life, Point, stalled
 from support.minio_server import running_minio
 from support.promises import confirmed_once, ended, nothing_is_left_but_objects
-from support.servers import Postgres
+from support.servers import Postgres, S3Server
 from support.slow_put import slow_put
 
 SERVERS = ["seaweedfs", *(["minio"] if os.environ.get("MINIO_BINARY") else [])]
@@ -32,21 +32,21 @@ BEFORE_COPY = Point(1, "before", "/objects/copy")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def minio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+async def minio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
     """A running MinIO."""
     async with running_minio(os.environ["MINIO_BINARY"], tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Server:
+def server(request: pytest.FixtureRequest) -> S3Server:
     """Each store at hand."""
-    found: Server = request.getfixturevalue("store" if request.param == "seaweedfs" else "minio")
+    found: S3Server = request.getfixturevalue("store" if request.param == "seaweedfs" else "minio")
     return found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def whole(postgres: Postgres, server: Server) -> AsyncIterator[Installation]:
+async def whole(postgres: Postgres, server: S3Server) -> AsyncIterator[Installation]:
     """A suite on each store."""
     async with site(postgres.url, server) as ground, ground.running() as running:
         yield running

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from pydantic import SecretStr
@@ -17,20 +17,7 @@ from draftstore_common.contracts import api_keys
 from draftstore_common.kit.database import Database
 from draftstore_common.kit.ids import random_base62
 from draftstore_standalone.suite import Backing, Suite
-from support.servers import Postgres
-
-
-class Credentials(Protocol):
-    """Where a store is, and how to get into it."""
-
-    @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def access_key(self) -> str: ...
-
-    @property
-    def secret_key(self) -> str: ...
+from support.servers import Postgres, S3Server
 
 
 @dataclass(frozen=True)
@@ -82,7 +69,7 @@ class BackEnd:
 
 
 @asynccontextmanager
-async def running_back_end(postgres: Postgres, store: Credentials) -> AsyncIterator[BackEnd]:
+async def running_back_end(postgres: Postgres, store: S3Server) -> AsyncIterator[BackEnd]:
     """A suite with a database and buckets of its own."""
     name = f"suite_{random_base62(12).lower()}"
     async with Database(postgres.url) as admin:
@@ -94,7 +81,7 @@ async def running_back_end(postgres: Postgres, store: Credentials) -> AsyncItera
 
 
 @asynccontextmanager
-async def _running(url: str, store: Credentials, bucket: str) -> AsyncIterator[BackEnd]:
+async def _running(url: str, store: S3Server, bucket: str) -> AsyncIterator[BackEnd]:
     await draftstore_identity.schema.migrate(url)
     await draftstore_metadata.schema.migrate(url)
     data_keys: list[str] = []

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ from draftstore_drafts.settings import DraftSettings
 from draftstore_standalone.suite import Backing, Suite
 from support.lives import Life
 from support.proxy import Proxy
+from support.servers import S3Server
 from support.store_view import StoreCredentials, StoreView
 
 WHATEVER_HORIZON = 2 * 3600
@@ -40,19 +41,6 @@ LEASE = 61
 
 NEVER = 3600
 """Seconds between background passes over lapsed claims, so that none happens in between what a test does."""
-
-
-class Server(Protocol):
-    """A running S3-compatible server."""
-
-    @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def access_key(self) -> str: ...
-
-    @property
-    def secret_key(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -194,7 +182,7 @@ class Site:
     """
 
     database_url: str
-    server: Server
+    server: S3Server
     bucket: str
     rows_url: str
     store_url: str
@@ -234,7 +222,7 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    postgres_url: str, server: Server, *, rows: Proxy | None = None, store: Proxy | None = None
+    postgres_url: str, server: S3Server, *, rows: Proxy | None = None, store: Proxy | None = None
 ) -> AsyncIterator[Site]:
     """A new database beside this one, and buckets nobody else uses. The services go through these proxies."""
     name = f"faults_{random_base62(12).lower()}"

@@ -31,8 +31,8 @@ class Postgres(Server, Protocol):
     def url(self) -> str: ...
 
 
-class Store(Server, Protocol):
-    """An S3-compatible store that checks signatures."""
+class S3Server(Protocol):
+    """Where a running S3-compatible store is, and how to get into it."""
 
     @property
     def endpoint(self) -> str: ...
@@ -42,6 +42,10 @@ class Store(Server, Protocol):
 
     @property
     def secret_key(self) -> str: ...
+
+
+class Store(Server, S3Server, Protocol):
+    """A store that checks signatures, to be stopped and killed."""
 
 
 def from_containers() -> bool:

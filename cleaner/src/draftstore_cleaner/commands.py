@@ -37,7 +37,7 @@ async def once(cleaner: Cleaner) -> dict[str, object]:
 
 async def recover(cleaner: Cleaner) -> dict[str, object]:
     """Give back what dead attempts hold, without touching bytes; the counts."""
-    return asdict(await cleaner.recover())
+    return (await cleaner.recover()).model_dump()
 
 
 async def loop(cleaner: Cleaner, interval: float) -> None:

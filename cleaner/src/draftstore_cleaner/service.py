@@ -20,7 +20,7 @@ from draftstore_common.contracts.metadata import (
     DuePlan,
     PurgedItem,
     ReportPurged,
-    TendDrafts,
+    Tended,
 )
 from draftstore_common.contracts.storage import DeleteRequest, MultipartRef
 from draftstore_common.kit.errors import Problem, chain
@@ -40,15 +40,6 @@ class Brakes:
 
     max_items: int
     max_clock_skew: int
-
-
-@dataclass(slots=True)
-class Tended:
-    """What was moved without touching bytes: drafts expired, given back by dead attempts, warned of."""
-
-    expired: int = 0
-    recovered: int = 0
-    warned: int = 0
 
 
 @dataclass(slots=True)
@@ -84,15 +75,7 @@ class Cleaner:
 
     async def recover(self) -> Tended:
         """Give back what dead attempts hold, and let time pass for drafts; no bytes are touched."""
-        tended = Tended()
-        taken = 1
-        while taken:
-            answer = await self._metadata.tend(TendDrafts(limit=BATCH))
-            tended.expired += answer.expired
-            tended.recovered += answer.recovered
-            tended.warned += answer.warned
-            taken = answer.taken
-        return tended
+        return await self._metadata.tend_all()
 
     async def run(self) -> Report:
         """Say what is due, then delete it, up to the ceiling."""

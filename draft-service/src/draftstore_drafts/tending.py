@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from draftstore_common.clients.metadata import MetadataClient
-from draftstore_common.contracts.metadata import TendDrafts
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import chain
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
-"""Seconds one call may take."""
+"""Seconds one pass may take; what is left then is the next one's."""
 
 
 @asynccontextmanager
@@ -32,16 +31,9 @@ async def _keep_tending(metadata: MetadataClient, interval: float) -> None:
     while True:
         await asyncio.sleep(interval * random.uniform(0.5, 1.5))  # noqa: S311  so that instances spread out
         try:
-            await _tend(metadata)
+            set_timeout(TIMEOUT)
+            tended = await metadata.tend_all()
+            if tended.recovered:
+                log.warning("dead attempts given back", extra={"drafts": tended.recovered})
         except Exception as error:  # whatever it was, the next pass is the remedy
             log.warning("drafts not tended", extra={"causes": chain(error)})
-
-
-async def _tend(metadata: MetadataClient) -> None:
-    taken = 1
-    while taken:
-        set_timeout(TIMEOUT)
-        answer = await metadata.tend(TendDrafts())
-        taken = answer.taken
-        if answer.recovered:
-            log.warning("dead attempts given back", extra={"drafts": answer.recovered})

@@ -2,28 +2,12 @@
 
 import asyncio
 import json
-from typing import Any, Protocol
+from typing import Any
 
-import aiohttp
 import pytest
 
-from draftstore_cleaner.service import Cleaner
 from draftstore_common.clients.transport import Reply
-from draftstore_common.kit.database import Database
-
-
-class BackEnd(Protocol):
-    cleaner: Cleaner
-    database: Database
-    store: aiohttp.ClientSession
-
-    async def with_scopes(self, *scopes: str) -> "BackEnd": ...
-
-    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply: ...
-    async def get(self, method: str, path: str, body: dict[str, Any] | None = None, status: int = 200) -> Any: ...
-    async def upload(self, content: bytes, **intent: Any) -> dict[str, Any]: ...
-    async def put(self, draft: dict[str, Any], content: bytes) -> None: ...
-    async def count(self, table: str, **where: Any) -> int: ...
+from support.back_end import BackEnd
 
 
 def code(reply: Reply) -> tuple[int, str]:

@@ -2,17 +2,10 @@
 
 import asyncio
 import json
-from typing import Any, Protocol
+from typing import Any
 
-from draftstore_common.clients.transport import Call, Reply, Transport
-
-
-class BackEnd(Protocol):
-    gateway: Transport
-    key: str
-
-    async def get(self, method: str, path: str, body: dict[str, Any] | None = None, status: int = 200) -> Any: ...
-    async def upload(self, content: bytes, **intent: Any) -> dict[str, Any]: ...
+from draftstore_common.clients.transport import Call, Reply
+from support.back_end import BackEnd
 
 
 async def confirm_with_key(back_end: BackEnd, key: str, draft_ids: list[str]) -> tuple[int, dict[str, Any]]:

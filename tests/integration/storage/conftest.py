@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import httpx
@@ -19,38 +19,26 @@ from draftstore_storage.backends.protocols import Store
 from draftstore_storage.bootstrap import prepare
 from draftstore_storage.settings import StorageSettings
 from support.minio_server import running_minio
+from support.servers import S3Server
 
 SERVERS = ["seaweedfs", *(["minio"] if os.environ.get("MINIO_BINARY") else [])]
 
 
-class Server(Protocol):
-    """A running S3-compatible server."""
-
-    @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def access_key(self) -> str: ...
-
-    @property
-    def secret_key(self) -> str: ...
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def minio_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+async def minio_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3Server]:
     """A running MinIO."""
     async with running_minio(os.environ["MINIO_BINARY"], tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 
 @pytest.fixture(scope="session", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Server:
+def server(request: pytest.FixtureRequest) -> S3Server:
     """Each server at hand."""
-    found: Server = request.getfixturevalue("store" if request.param == "seaweedfs" else "minio_server")
+    found: S3Server = request.getfixturevalue("store" if request.param == "seaweedfs" else "minio_server")
     return found
 
 
-def settings_for(server: Server, driver: str, **changes: Any) -> StorageSettings:
+def settings_for(server: S3Server, driver: str, **changes: Any) -> StorageSettings:
     """Settings that lead a driver to a server."""
     if driver == "minio":
         given: dict[str, Any] = {
@@ -74,7 +62,7 @@ class Bench:
     store: Store
     settings: StorageSettings
     http: httpx.AsyncClient
-    server: Server
+    server: S3Server
 
     @staticmethod
     def key(name: str = "object") -> str:
@@ -133,7 +121,7 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bench(server: Server, driver: str, bucket: str, http: httpx.AsyncClient) -> AsyncIterator[Bench]:
+async def bench(server: S3Server, driver: str, bucket: str, http: httpx.AsyncClient) -> AsyncIterator[Bench]:
     """Each driver on each server, with both buckets made."""
     settings = settings_for(server, driver, bucket_name=bucket)
     with open_store(settings) as opened:

@@ -19,12 +19,13 @@ from draftstore_storage import bootstrap, errors
 from draftstore_storage.backends import calls
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.backends.protocols import Store, Upload
-from integration.storage.conftest import Bench, Server, settings_for
+from integration.storage.conftest import Bench, settings_for
 from support.ports import free_port
+from support.servers import S3Server
 
 
 @contextmanager
-def opened(server: Server, driver: str, **changes: Any) -> Iterator[Store]:
+def opened(server: S3Server, driver: str, **changes: Any) -> Iterator[Store]:
     with open_store(settings_for(server, driver, **changes)) as store:
         yield store
 
@@ -45,7 +46,7 @@ async def name(bench: Bench) -> AsyncIterator[str]:
             continue
 
 
-async def test_missing_buckets_are_made_once_by_many(server: Server, driver: str, name: str) -> None:
+async def test_missing_buckets_are_made_once_by_many(server: S3Server, driver: str, name: str) -> None:
     with opened(server, driver, bucket_name=name) as store:
         await asyncio.gather(*(prepare(store) for _ in range(4)))
         await store.buckets.probe("draft")
@@ -59,7 +60,7 @@ async def test_the_clock_is_the_stores(bench: Bench) -> None:
 
 
 async def test_a_draft_bucket_that_keeps_versions_stops_the_start(
-    bench: Bench, server: Server, driver: str, name: str
+    bench: Bench, server: S3Server, driver: str, name: str
 ) -> None:
     with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
@@ -70,7 +71,7 @@ async def test_a_draft_bucket_that_keeps_versions_stops_the_start(
 
 
 async def test_a_draft_bucket_with_object_lock_stops_the_start(
-    bench: Bench, server: Server, driver: str, name: str
+    bench: Bench, server: S3Server, driver: str, name: str
 ) -> None:
     locked = {"Bucket": f"{name}-draft", "ObjectLockEnabledForBucket": True}
     await asyncio.to_thread(bench.boto().create_bucket, **locked)
@@ -79,7 +80,7 @@ async def test_a_draft_bucket_with_object_lock_stops_the_start(
 
 
 async def test_browsers_may_use_the_draft_bucket_or_the_log_says_why_not(
-    bench: Bench, server: Server, driver: str, name: str, caplog: pytest.LogCaptureFixture
+    bench: Bench, server: S3Server, driver: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(server, driver, bucket_name=name) as store, caplog.at_level(logging.WARNING):
         await prepare(store)
@@ -93,7 +94,7 @@ async def test_browsers_may_use_the_draft_bucket_or_the_log_says_why_not(
         assert "access-control-allow-origin" not in foreign.headers
 
 
-async def test_objects_are_listed_page_by_page(server: Server, driver: str, name: str) -> None:
+async def test_objects_are_listed_page_by_page(server: S3Server, driver: str, name: str) -> None:
     with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
         keys = sorted(f"t/{number} ü+&" for number in range(5))
@@ -119,7 +120,7 @@ NEIGHBOURS = [
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
 async def test_wherever_a_page_ends_a_walk_sees_every_key_once(
-    server: Server, driver: str, name: str, limit: int
+    server: S3Server, driver: str, name: str, limit: int
 ) -> None:
     with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
@@ -145,7 +146,7 @@ async def walked(store: Store, limit: int) -> list[str]:
 
 
 @pytest.fixture
-def without_buckets(server: Server, driver: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def without_buckets(server: S3Server, driver: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store whose buckets do not exist."""
     monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
     with opened(server, driver, bucket_name=f"none-{random_base62(8).lower()}") as store:
@@ -170,7 +171,7 @@ async def test_a_missing_bucket_is_not_an_absent_object(without_buckets: Store) 
 
 
 async def test_a_copy_into_a_missing_bucket_says_so(
-    bench: Bench, server: Server, driver: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, server: S3Server, driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
     stored = await bench.stored(b"x")

@@ -108,6 +108,19 @@ class MetadataClient(ServiceClient):
         """Expire, warn and give back what is due, without touching bytes."""
         return await self._ask("/internal/due/tend", request, wire.Tended)
 
+    async def tend_all(self) -> wire.Tended:
+        """Tend until nothing is due; the counts of all of it."""
+        total = step = await self.tend(wire.TendDrafts())
+        while step.taken:
+            step = await self.tend(wire.TendDrafts())
+            total = wire.Tended(
+                taken=total.taken + step.taken,
+                expired=total.expired + step.expired,
+                recovered=total.recovered + step.recovered,
+                warned=total.warned + step.warned,
+            )
+        return total
+
     async def claim_due(self, request: wire.ClaimDue) -> wire.DueBatch:
         """Take a batch of what is due."""
         return await self._ask("/internal/due/claim", request, wire.DueBatch)
