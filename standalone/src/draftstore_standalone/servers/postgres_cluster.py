@@ -102,7 +102,7 @@ class Cluster:
                 shutil.rmtree(folder, ignore_errors=True)
             if time.monotonic() > deadline:
                 return
-            await asyncio.sleep(_CHECK_INTERVAL)  # a child of an initdb that was ended may write for a moment longer
+            await asyncio.sleep(_CHECK_INTERVAL)  # children of an initdb may outlive it, and write on, for a moment
 
     def _prepare(self, account: Account) -> Path:
         write_private(self._password_file, secrets.token_urlsafe(_PASSWORD_BYTES), account)

@@ -16,7 +16,7 @@ from typing import IO, NoReturn
 from draftstore_standalone.servers.account import Account
 from draftstore_standalone.servers.errors import ServerDiedError, ServerStartError
 from draftstore_standalone.servers.paths import ServerHome
-from draftstore_standalone.servers.pidfd import StopStep, end, exits_within, has_exited, send_signal, wait_exit
+from draftstore_standalone.servers.pidfd import StopStep, end, exits_within, has_exited, wait_exit
 from draftstore_standalone.servers.survivors import ProcessRecord, end_survivor
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -127,9 +127,11 @@ class ServerProcess:
             self._collect()
 
     async def kill(self) -> None:
-        """End the child at once, as a crash would."""
+        """End the child at once, as a crash would, and whatever it started in its own session (setsid(2))."""
         if self._child is not None:
-            send_signal(self._pidfd, signal.SIGKILL)
+            # Not collected yet, so its number is nobody else's, and neither is its group's. An initdb that ends
+            # alone leaves children that go on writing.
+            os.killpg(self._child.pid, signal.SIGKILL)
             await wait_exit(self._pidfd)
             self._collect()
 
