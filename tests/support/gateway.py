@@ -82,7 +82,10 @@ class SmallIdentity:
         cidrs: list[IPv4Network | IPv6Network] | None = None,
     ) -> KnownKey:
         """A new key of the default tenant."""
-        principal = Principal(tenant_id=DEFAULT_TENANT_ID, key_id=uuid7(), kind=kind, scopes=frozenset(scopes))
+        key_id = uuid7()
+        principal = Principal(
+            tenant_id=DEFAULT_TENANT_ID, key_id=key_id, lineage=key_id, kind=kind, scopes=frozenset(scopes)
+        )
         secret = api_keys.make("admin" if kind == "admin" else "live")
         self._keys[secret] = KnownKey(secret, principal, rate_limits, cidrs or [])
         return self._keys[secret]

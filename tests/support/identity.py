@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.clients.service_tokens import ServiceTokens
 from draftstore_common.clients.transport import AsgiLifespan, AsgiTransport
-from draftstore_common.contracts.identity import Audience, KeyKind, NewKey, ServiceName, Verdict, VerifyRequest
+from draftstore_common.contracts.administration import NewKey
+from draftstore_common.contracts.identity import Audience, KeyKind, ServiceName, Verdict, VerifyRequest
 from draftstore_common.kit.ids import random_base62
 from draftstore_identity.app import create_app
 from draftstore_identity.schema import migrate

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.administration import Key, KeyCreate
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
-from draftstore_common.contracts.identity import Key, KeyCreate, KeyKind
+from draftstore_common.contracts.identity import KeyKind
 from draftstore_common.kit.errors import CannotStart
 from draftstore_identity.domain import BACK_END_SCOPES
 from draftstore_identity.secret import digest, new_key_row

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from draftstore_common.access import ScopeMissing, WrongKeyKind
 from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.administration import Key, KeyCreate, Tenant
 from draftstore_common.contracts.api_keys import Network
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
-from draftstore_common.contracts.identity import Key, KeyCreate, Principal, RateLimit, Scope
+from draftstore_common.contracts.identity import Principal, RateLimit, Scope
 from draftstore_identity.errors import (
     AdminKeyWithDataPowers,
     GrantExceedsOwn,
@@ -42,7 +42,7 @@ class Credential:
     """A key as one statement saw it: with its tenant, PostgreSQL's clock, and how many changes that includes."""
 
     key: Key
-    tenant_status: Literal["active", "suspended"]
+    tenant: Tenant
     now: datetime
     sequence: int
 
@@ -59,7 +59,7 @@ def check_living(credential: Credential) -> None:
         raise KeyExpired
     if not key.enabled:
         raise KeyDisabled
-    if key.kind == "data" and credential.tenant_status != "active":
+    if key.kind == "data" and credential.tenant.status != "active":
         raise TenantSuspended
 
 
@@ -69,14 +69,17 @@ def check_address(key: Key, client_ip: str | None) -> None:
         raise IpNotAllowed
 
 
-def principal_of(key: Key) -> Principal:
+def principal_of(credential: Credential) -> Principal:
     """Who calls with this key."""
+    key = credential.key
     return Principal(
         tenant_id=key.tenant_id,
         key_id=key.id,
+        lineage=key.lineage,
         kind=key.kind,
         scopes=frozenset(key.scopes),
         name_prefixes=tuple(key.name_prefixes),
+        access_audit=credential.tenant.access_audit,
     )
 
 

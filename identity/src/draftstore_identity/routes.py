@@ -8,18 +8,12 @@ from pydantic import Field
 
 from draftstore_common.access import only
 from draftstore_common.contracts import base
+from draftstore_common.contracts.administration import Key, KeyCreate, KeyPage, NewKey, Tenant, TenantCreate, TenantPage
 from draftstore_common.contracts.identity import (
-    Key,
-    KeyCreate,
-    KeyPage,
-    NewKey,
     Principal,
     ServiceName,
     ServiceToken,
     ServiceTokenRequest,
-    Tenant,
-    TenantCreate,
-    TenantPage,
     Verdict,
     VerifyRequest,
 )

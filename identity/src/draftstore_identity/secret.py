@@ -15,8 +15,10 @@ def digest(secret: str) -> bytes:
 
 def new_key_row(secret: str, tenant_id: UUID, *, parent_id: UUID | None) -> NewKeyRow:
     """The stored part of a key just made, under a fresh id."""
+    key_id = uuid7()
     return NewKeyRow(
-        id=uuid7(),
+        id=key_id,
+        lineage=key_id,
         tenant_id=tenant_id,
         parent_id=parent_id,
         hash=digest(secret),

@@ -6,21 +6,8 @@ from hmac import compare_digest
 from uuid import UUID
 
 from draftstore_common.contracts import api_keys
-from draftstore_common.contracts.identity import (
-    Audience,
-    Key,
-    KeyCreate,
-    KeyPage,
-    NewKey,
-    Principal,
-    ServiceName,
-    ServiceToken,
-    Tenant,
-    TenantCreate,
-    TenantPage,
-    Verdict,
-    VerifyRequest,
-)
+from draftstore_common.contracts.administration import Key, KeyCreate, KeyPage, NewKey, Tenant, TenantCreate, TenantPage
+from draftstore_common.contracts.identity import Audience, Principal, ServiceName, ServiceToken, Verdict, VerifyRequest
 from draftstore_common.kit.errors import Problem
 from draftstore_common.kit.ids import uuid7
 from draftstore_identity import domain
@@ -70,13 +57,14 @@ class VerifyService:
 
     def _verdict(self, credential: Credential, audience: Audience) -> Verdict:
         key = credential.key
-        principal = domain.principal_of(key)
+        principal = domain.principal_of(credential)
         token, expires_at = self._tokens.principal(principal, audience, until=key.expires_at)
         return Verdict(
             principal=principal,
             token=token,
             token_expires_at=expires_at,
             rate_limits=key.rate_limits,
+            tenant_rate_limits=credential.tenant.rate_limits,
             cidrs=key.cidrs,
             sequence=credential.sequence,
         )

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, RowMapping, Select, exists, func, insert, 
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from draftstore_common.contracts.identity import Key, KeyCreate, Scope, Tenant
+from draftstore_common.contracts.administration import Key, KeyCreate, Tenant
+from draftstore_common.contracts.identity import Scope
 from draftstore_common.kit.database import database_errors, deadline
 from draftstore_identity.domain import Credential
 from draftstore_identity.signing import StoredSigningKey
@@ -22,9 +23,13 @@ STALLED_CHANGE = "10s"
 _SCOPES = frozenset(scope.value for scope in Scope)
 _SEQUENCE = select(func.coalesce(func.max(changes.c.sequence), 0)).scalar_subquery()
 _KEY = tuple(column for column in keys.c if column.name not in {"hash", "hash_alg", "parent_id"})
+_TENANT = tuple(column.label(f"tenant_{column.name}") for column in tenants.c)
 _CREDENTIAL = select(
-    *_KEY, tenants.c.status, func.statement_timestamp().label("now"), _SEQUENCE.label("sequence")
-).join(tenants)
+    *(column.label(f"key_{column.name}") for column in _KEY),
+    *_TENANT,
+    func.statement_timestamp().label("now"),
+    _SEQUENCE.label("sequence"),
+).join_from(keys, tenants)
 _SIGNING_KEY = select(signing_keys.c.kid, signing_keys.c.public_jwk, signing_keys.c.private_pem)
 _PUBLISHED = or_(signing_keys.c.retire_at.is_(None), signing_keys.c.retire_at > func.now())
 
@@ -34,6 +39,7 @@ class NewKeyRow:
     """What is stored of a key just made: never its secret. `parent_id` is the key that issued it, if one did."""
 
     id: UUID
+    lineage: UUID
     tenant_id: UUID
     parent_id: UUID | None
     hash: bytes
@@ -67,7 +73,7 @@ class Reader:
         row = await self._row(_CREDENTIAL.where(which))
         if row is None:
             return None
-        return Credential(_key(row), row["status"], row["now"], row["sequence"])
+        return Credential(_key(_part(row, "key_")), _tenant(_part(row, "tenant_")), row["now"], row["sequence"])
 
     async def key(self, key_id: UUID) -> Key | None:
         """One key."""
@@ -133,6 +139,7 @@ class Changer(Reader):
         """Add a key."""
         values = {
             "id": row.id,
+            "lineage": row.lineage,
             "tenant_id": row.tenant_id,
             "parent_id": row.parent_id,
             "hash": row.hash,
@@ -220,13 +227,18 @@ class IdentityStore:
         await self.jwks()
 
 
-def _key(row: RowMapping) -> Key:
+def _part(row: RowMapping, prefix: str) -> dict[str, Any]:
+    """The columns of one table in a row of several."""
+    return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+
+
+def _key(row: RowMapping | dict[str, Any]) -> Key:
     # A newer release may have granted scopes that this one, rolled back to, has never heard of: nothing here asks
     # for them, and the key's other powers hold.
     return Key.model_validate({**row, "scopes": [scope for scope in row["scopes"] if scope in _SCOPES]})
 
 
-def _tenant(row: RowMapping) -> Tenant:
+def _tenant(row: RowMapping | dict[str, Any]) -> Tenant:
     return Tenant.model_validate(dict(row))
 
 

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from draftstore_common.contracts.identity import Key, KeyCreate, NewKey
+from draftstore_common.contracts.administration import Key, KeyCreate, NewKey
 from draftstore_identity.domain import BACK_END_SCOPES
 from draftstore_standalone.keys import KeyFiles, read
 from draftstore_standalone.servers.paths import write_private

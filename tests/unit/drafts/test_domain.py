@@ -109,7 +109,7 @@ def test_only_types_that_cannot_run_anything_are_shown_by_browsers(
 
 
 def test_a_key_touches_only_its_own_names() -> None:
-    principal = Principal(tenant_id=uuid4(), key_id=uuid4(), kind="data", name_prefixes=("avatars/",))
+    principal = Principal(tenant_id=uuid4(), key_id=uuid4(), lineage=uuid4(), kind="data", name_prefixes=("avatars/",))
     check_name(principal, "main", "avatars/1.png")
     with pytest.raises(Problem) as refused:
         check_name(principal, "main", "private/1.png")
@@ -117,14 +117,14 @@ def test_a_key_touches_only_its_own_names() -> None:
 
 
 def test_nobody_of_the_default_tenant_names_anything_where_other_tenants_objects_lie() -> None:
-    default = Principal(tenant_id=DEFAULT_TENANT_ID, key_id=uuid4(), kind="data")
+    default = Principal(tenant_id=DEFAULT_TENANT_ID, key_id=uuid4(), lineage=uuid4(), kind="data")
     with pytest.raises(Problem) as refused:
         check_name(default, "main", "tenants/x")
     assert refused.value.code == "object_name_reserved"
     with pytest.raises(Problem):
         check_name(default, "main", "tenants")
     check_name(default, "main", "tenants.txt")
-    check_name(Principal(tenant_id=uuid4(), key_id=uuid4(), kind="data"), "main", "tenants/x")
+    check_name(Principal(tenant_id=uuid4(), key_id=uuid4(), lineage=uuid4(), kind="data"), "main", "tenants/x")
 
 
 @pytest.mark.parametrize(

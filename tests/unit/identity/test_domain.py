@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from draftstore_common.contracts.administration import Key, KeyCreate, Tenant, TenantStatus
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
-from draftstore_common.contracts.identity import Key, KeyCreate, Scope
+from draftstore_common.contracts.identity import Scope
 from draftstore_common.kit.errors import Problem
 from draftstore_common.kit.ids import uuid7
 from draftstore_identity import domain
@@ -16,10 +17,19 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 
 
+def a_tenant(status: TenantStatus) -> Tenant:
+    """The default tenant."""
+    return Tenant(
+        id=DEFAULT_TENANT_ID, name="default", status=status, rate_limits=[], access_audit="sampled", created_at=NOW
+    )
+
+
 def a_key(**more: Any) -> Key:
     """A living data key that may issue keys."""
     values: dict[str, Any] = {
         "id": uuid7(),
+        "lineage": uuid7(),
+        "rotated_from": None,
         "tenant_id": DEFAULT_TENANT_ID,
         "name": "a key",
         "kind": "data",
@@ -117,17 +127,17 @@ def test_an_admin_key_grants_every_scope_although_it_has_none() -> None:
 )
 def test_of_several_reasons_the_most_lasting_is_told(state: dict[str, Any], code: str) -> None:
     with pytest.raises(Problem) as refused:
-        domain.check_living(Credential(a_key(**state), "suspended", NOW, 1))
+        domain.check_living(Credential(a_key(**state), a_tenant("suspended"), NOW, 1))
     assert refused.value.code == code
 
 
 def test_suspending_the_default_tenant_stops_no_admin_key() -> None:
-    domain.check_living(Credential(a_key(kind="admin", scopes=[]), "suspended", NOW, 1))
+    domain.check_living(Credential(a_key(kind="admin", scopes=[]), a_tenant("suspended"), NOW, 1))
 
 
 def test_a_key_lives_until_the_instant_it_expires() -> None:
     key = a_key(expires_at=NOW + timedelta(milliseconds=1))
-    domain.check_living(Credential(key, "active", NOW, 1))
+    domain.check_living(Credential(key, a_tenant("active"), NOW, 1))
 
 
 def test_the_first_data_key_may_do_all_with_data_and_nothing_else() -> None:

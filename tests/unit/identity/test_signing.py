@@ -24,6 +24,7 @@ from draftstore_identity.signing import StoredSigningKey, TokenIssuer, new_signi
 PRINCIPAL = Principal(
     tenant_id=DEFAULT_TENANT_ID,
     key_id=uuid7(),
+    lineage=uuid7(),
     kind="data",
     scopes=frozenset({Scope.DRAFTS_READ}),
     name_prefixes=("a/",),

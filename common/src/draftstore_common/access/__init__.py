@@ -56,9 +56,11 @@ def principal_claims(principal: Principal) -> dict[str, Any]:
     return {
         "sub": str(principal.key_id),
         "tenant": str(principal.tenant_id),
+        "lineage": str(principal.lineage),
         "kind": principal.kind,
         "scopes": sorted(principal.scopes),
         "prefixes": list(principal.name_prefixes),
+        "audit": principal.access_audit,
     }
 
 
@@ -66,9 +68,11 @@ def _principal(claims: Claims) -> Principal:
     return Principal(
         tenant_id=UUID(claims["tenant"]),
         key_id=UUID(claims["sub"]),
+        lineage=UUID(claims["lineage"]),
         kind=claims["kind"],
         scopes=frozenset(scope for scope in Scope if scope in claims["scopes"]),  # a newer identity may know more
         name_prefixes=tuple(claims["prefixes"]),
+        access_audit=claims["audit"],
     )
 
 

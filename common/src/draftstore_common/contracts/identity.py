@@ -1,4 +1,4 @@
-"""Tenants, API keys, principals and tokens, as they travel."""
+"""Principals, verdicts, tokens and the feed of changes, as they travel between the services."""
 
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -8,7 +8,6 @@ from uuid import UUID
 from pydantic import Field
 
 from draftstore_common.contracts.base import Answer, Instant, Request
-from draftstore_common.contracts.names import NamePrefix, PlainText
 
 
 class Scope(StrEnum):
@@ -59,17 +58,28 @@ class RateLimit(Request):
     seconds: int = Field(ge=1, le=86_400)
 
 
+RateLimits = Annotated[list[RateLimit], Field(max_length=8)]
+"""Windows that hold at once."""
+
+AccessAudit = Literal["off", "sampled", "full"]
+"""Which reads a tenant wants on record. `full`: every one, before its URL is handed out. `sampled`: some of them.
+Refused accesses are on record in both; `off`: nothing."""
+
+
 class Principal(Answer):
     """Who calls: a tenant, a key, what the key may do. An admin key has no scopes: its powers are its kind.
 
+    `lineage` is the first key of a chain of rotations: what counts against one of them counts against all.
     `name_prefixes` limits the object names the key may touch; empty means all.
     """
 
     tenant_id: UUID
     key_id: UUID
+    lineage: UUID
     kind: KeyKind
     scopes: frozenset[Scope] = frozenset()
     name_prefixes: tuple[str, ...] = ()
+    access_audit: AccessAudit = "sampled"
 
 
 class VerifyRequest(Request):
@@ -81,9 +91,10 @@ class VerifyRequest(Request):
 
 
 class Verdict(Answer):
-    """A good key: who it is, a token for the audience asked for, and the key's own limits.
+    """A good key: who it is, a token for the audience asked for, and the limits of the key and of its tenant.
 
-    `rate_limits` None means the gateway's default, an empty list means none. `cidrs` is the key's allow-list
+    `rate_limits` None means the gateway's default, an empty list means none. `tenant_rate_limits` are counted over all
+    keys of the tenant together; empty means none. `cidrs` is the key's allow-list
     (empty: anywhere); a cached verdict is good only for clients inside it. `sequence` is identity's change
     counter when the verdict was formed: a cache drops a verdict that is older than a change to its key.
     """
@@ -92,8 +103,39 @@ class Verdict(Answer):
     token: str
     token_expires_at: Instant
     rate_limits: list[RateLimit] | None = None
+    tenant_rate_limits: list[RateLimit] = []
     cidrs: list[IPv4Network | IPv6Network] = []
     sequence: int
+
+
+class ChangesRequest(Request):
+    """Ask what changed after a number of the change counter, waiting for something at most `wait` seconds.
+
+    Without `after`, the answer is the counter as it is now, at once.
+    """
+
+    after: int | None = Field(default=None, ge=0)
+    wait: float = Field(default=20.0, ge=0, le=30)
+
+
+class Change(Answer):
+    """A key or a tenant is not what it was: verdicts formed before `sequence` say nothing of it any more."""
+
+    sequence: int
+    subject: Literal["key", "tenant"]
+    subject_id: UUID
+
+
+class Changes(Answer):
+    """Changes in the order of their commits, and the number to ask from next.
+
+    `reset`: some of what changed is not known any more (it was trimmed, or the database is an older copy of itself), so
+    nothing that was learned before may be kept.
+    """
+
+    sequence: int
+    changes: list[Change] = []
+    reset: bool = False
 
 
 class ServiceTokenRequest(Request):
@@ -107,75 +149,3 @@ class ServiceToken(Answer):
 
     token: str
     expires_at: Instant
-
-
-KeyName = Annotated[PlainText, Field(min_length=1, max_length=200)]
-
-
-class KeyCreate(Request):
-    """A new API key. Without `tenant_id`: the caller's tenant for a data key, the default tenant for an admin key."""
-
-    name: KeyName
-    kind: KeyKind = "data"
-    scopes: frozenset[Scope] = frozenset()
-    tenant_id: UUID | None = None
-    expires_at: Instant | None = None
-    rate_limits: list[RateLimit] | None = Field(default=None, max_length=8)
-    cidrs: list[IPv4Network | IPv6Network] = Field(default=[], max_length=100)
-    name_prefixes: list[Annotated[NamePrefix, Field(min_length=1, max_length=800)]] = Field(default=[], max_length=100)
-    environment: Literal["live", "test"] = "live"
-
-
-class Key(Answer):
-    """An API key without its secret."""
-
-    id: UUID
-    tenant_id: UUID
-    name: str
-    kind: KeyKind
-    prefix: str
-    last4: str
-    scopes: list[Scope]
-    rate_limits: list[RateLimit] | None
-    cidrs: list[IPv4Network | IPv6Network]
-    name_prefixes: list[str]
-    enabled: bool
-    created_at: Instant
-    expires_at: Instant | None
-    revoked_at: Instant | None
-    last_used_at: Instant | None
-
-
-class NewKey(Key):
-    """A key just made. `key` is the secret: this answer is the only one that ever carries it."""
-
-    key: str
-
-
-class KeyPage(Answer):
-    """A page; `next_cursor` is null on the last."""
-
-    items: list[Key]
-    next_cursor: str | None = None
-
-
-class TenantCreate(Request):
-    """A new tenant."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-
-
-class Tenant(Answer):
-    """The isolation boundary: every row and every object belongs to one."""
-
-    id: UUID
-    name: str
-    status: Literal["active", "suspended"]
-    created_at: Instant
-
-
-class TenantPage(Answer):
-    """A page; `next_cursor` is null on the last."""
-
-    items: list[Tenant]
-    next_cursor: str | None = None
