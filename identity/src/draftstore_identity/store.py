@@ -31,7 +31,8 @@ _CREDENTIAL = select(
     _SEQUENCE.label("sequence"),
 ).join_from(keys, tenants)
 _SIGNING_KEY = select(signing_keys.c.kid, signing_keys.c.public_jwk, signing_keys.c.private_pem)
-_PUBLISHED = or_(signing_keys.c.retire_at.is_(None), signing_keys.c.retire_at > func.now())
+# Not now(), the beginning of the transaction: it may have waited, for the one that made the key.
+_PUBLISHED = or_(signing_keys.c.retire_at.is_(None), signing_keys.c.retire_at > func.statement_timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Reader:
 
     async def signing_key(self) -> StoredSigningKey | None:
         """The key that signs now: the latest to have become active among those still published."""
-        active = _SIGNING_KEY.where(_PUBLISHED, signing_keys.c.active_at <= func.now())
+        active = _SIGNING_KEY.where(_PUBLISHED, signing_keys.c.active_at <= func.statement_timestamp())
         row = await self._row(active.order_by(signing_keys.c.active_at.desc(), signing_keys.c.kid).limit(1))
         return None if row is None else StoredSigningKey(**row)
 
