@@ -100,9 +100,10 @@ class Installation:
 
 
 @asynccontextmanager
-async def installed(database_url: str, **more: Any) -> AsyncIterator[Installation]:
-    """A fresh installation on an empty database."""
-    await migrate(database_url)
+async def installed(database_url: str, *, migrated: bool = False, **more: Any) -> AsyncIterator[Installation]:
+    """A fresh installation on a database that is empty, or `migrated`."""
+    if not migrated:
+        await migrate(database_url)
     revealed = Revealed()
     app = create_app(settings(database_url, **more), reveal=revealed)
     async with AsgiLifespan(app):

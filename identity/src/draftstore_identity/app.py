@@ -22,6 +22,7 @@ from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.settings import IdentitySettings
 from draftstore_identity.signing import SigningKey, TokenIssuer
 from draftstore_identity.store import IdentityStore
+from draftstore_identity.tables import SERVICE_ROLE
 
 
 def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> FastAPI:
@@ -47,7 +48,7 @@ async def prepared_store(settings: IdentitySettings, reveal: Reveal) -> AsyncIte
     """A store over a migrated schema in which everything needed exists, and the key that signs."""
     url = settings.database_url.get_secret_value()
     await check_migrated(url)
-    database = engine(url, size=settings.database_pool)
+    database = engine(url, size=settings.database_pool, role=SERVICE_ROLE)
     try:
         store = IdentityStore(database)
         signing_key = await bootstrap(
