@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from draftstore_common.kit.database import database_errors, deadline
 from draftstore_identity.store.audit import AuditLog
+from draftstore_identity.store.feed import ChangeReader
 from draftstore_identity.store.keys import KeyChanger, KeyReader
 from draftstore_identity.store.signing_keys import SigningKeyChanger, SigningKeyReader
 from draftstore_identity.store.tenants import TenantChanger, TenantReader
@@ -24,11 +25,13 @@ class Reader:
     keys: KeyReader
     tenants: TenantReader
     signing_keys: SigningKeyReader
+    changes: ChangeReader
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.keys = KeyReader(connection)
         self.tenants = TenantReader(connection)
         self.signing_keys = SigningKeyReader(connection)
+        self.changes = ChangeReader(connection)
 
 
 class Changer(Reader):
@@ -43,6 +46,7 @@ class Changer(Reader):
         self.keys = KeyChanger(connection)
         self.tenants = TenantChanger(connection)
         self.signing_keys = SigningKeyChanger(connection)
+        self.changes = ChangeReader(connection)
         self.audit = AuditLog(connection)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select
 
 from draftstore_identity.store.rows import Rows
-from draftstore_identity.tables import changes
+from draftstore_identity.tables import CHANGES_CHANNEL, changes
 
 SEQUENCE = select(func.coalesce(func.max(changes.c.sequence), 0)).scalar_subquery()
 """The number of the latest change."""
@@ -19,3 +19,4 @@ class ChangeLog(Rows):
         """Give a change its number."""
         values = {"sequence": SEQUENCE + 1, "subject": subject, "subject_id": subject_id, "action": action}
         await self._connection.execute(insert(changes).values(values))
+        await self._connection.execute(select(func.pg_notify(CHANGES_CHANNEL, "")))
