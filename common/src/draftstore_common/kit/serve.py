@@ -41,7 +41,7 @@ def serve(app: ASGIApp, *, host: str, port: int, grace: int) -> None:
 
 
 ENDING = "ending"
-"""Set in the lifespan's state, so that every request sees it: an event that is set when the server waits for its end.
+"""In the lifespan's state, which every request sees: an event, set when the server waits for requests to end.
 
 What waits for something else to happen, a long poll say, answers then: it would hold up the end for as long.
 """
