@@ -25,6 +25,9 @@ MIGRATION_LOCK = 0x6964656D
 CHANGE_LOCK = 0x69646568
 """Key of the advisory lock that puts changes in one order: the order of their commits."""
 
+CHANGES_CHANNEL = "draftstore_identity_changes"
+"""Where PostgreSQL announces that a change was committed (LISTEN)."""
+
 SERVICE_ROLE = "draftstore_identity"
 """What the service works as, whatever user it logs in as: this role can add to the audit log, and not alter it."""
 

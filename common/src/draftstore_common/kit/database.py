@@ -149,7 +149,12 @@ def engine(url: str, *, size: int = 10) -> AsyncEngine:
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
 
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_size=size, max_overflow=0, pool_pre_ping=True
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into the log, and hashes of keys are among the values
     )
 
 
