@@ -100,10 +100,16 @@ class Installation:
 
 
 @asynccontextmanager
-async def installed(database_url: str, *, migrated: bool = False, **more: Any) -> AsyncIterator[Installation]:
-    """A fresh installation on a database that is empty, or `migrated`."""
-    if not migrated:
-        await migrate(database_url)
+async def installed(database_url: str, **more: Any) -> AsyncIterator[Installation]:
+    """A fresh installation on an empty database."""
+    await migrate(database_url)
+    async with started(database_url, **more) as installation:
+        yield installation
+
+
+@asynccontextmanager
+async def started(database_url: str, **more: Any) -> AsyncIterator[Installation]:
+    """The first start on a migrated database."""
     revealed = Revealed()
     app = create_app(settings(database_url, **more), reveal=revealed)
     async with AsgiLifespan(app):

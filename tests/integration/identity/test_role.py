@@ -15,7 +15,7 @@ from draftstore_common.kit.ids import random_base62
 from draftstore_identity.app import prepared_store
 from draftstore_identity.schema import check_migrated, migrate
 from draftstore_identity.tables import SERVICE_ROLE
-from support.identity import Installation, Revealed, installed, settings
+from support.identity import Installation, Revealed, installed, settings, started
 
 AUDIT_ROW = (
     "INSERT INTO identity.audit (id, category, action, outcome, actor, request_id)"
@@ -87,7 +87,7 @@ async def test_a_user_that_owns_nothing_and_is_only_a_member_of_the_role_runs_th
 ) -> None:
     await migrate(postgres_url)
     await run(postgres_url, f"GRANT {SERVICE_ROLE} TO {login}", f"ALTER ROLE {login} {inherits or 'INHERIT'}")
-    async with installed(as_user(postgres_url, login), migrated=True) as identity:
+    async with started(as_user(postgres_url, login)) as identity:
         key = await identity.issue()
         assert (await identity.verify(key.key)).principal.key_id == key.id
 

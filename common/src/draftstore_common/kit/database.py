@@ -183,6 +183,7 @@ def engine(url: str, *, size: int = 10, role: str | None = None) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into the log, and hashes of keys are among the values
     )
 
 

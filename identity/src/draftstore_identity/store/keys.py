@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from draftstore_common.contracts.administration import Key, KeyCreate
 from draftstore_common.contracts.identity import Scope
 from draftstore_identity.domain import Credential
-from draftstore_identity.store.changes import SEQUENCE, ChangeLog
+from draftstore_identity.store.changes import SEQUENCE, Change, ChangeLog
 from draftstore_identity.store.rows import Rows
 from draftstore_identity.store.tenants import tenant_of
 from draftstore_identity.tables import keys, tenants
 
 _SCOPES = frozenset(scope.value for scope in Scope)
 _KEY = tuple(column for column in keys.c if column.name not in {"hash", "hash_alg", "parent_id"})
+_CHOSEN = {"name", "kind", "scopes", "rate_limits", "cidrs", "name_prefixes", "enabled", "expires_at"}
 _TENANT = tuple(column.label(f"tenant_{column.name}") for column in tenants.c)
 _CREDENTIAL = select(
     *(column.label(f"key_{column.name}") for column in _KEY),
@@ -92,9 +93,9 @@ class KeyReader(Rows):
 class KeyChanger(KeyReader):
     """Changes of keys."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, changes: ChangeLog) -> None:
         super().__init__(connection)
-        self._changes = ChangeLog(connection)
+        self._changes = changes
 
     async def insert(self, row: NewKeyRow, wanted: KeyCreate) -> Key:
         """Add a key."""
@@ -115,8 +116,7 @@ class KeyChanger(KeyReader):
             "expires_at": wanted.expires_at,
         }
         inserted = (await self._connection.execute(insert(keys).values(values).returning(*_KEY))).mappings().one()
-        await self._changes.note("key", row.id, "created")
-        return _key(inserted)
+        return await self._noted("created", _key(inserted), _facts(_key(inserted)))
 
     async def revoke(self, key_id: UUID) -> Key:
         """Revoke a living key, for ever."""
@@ -124,8 +124,12 @@ class KeyChanger(KeyReader):
         revoked = await self._connection.execute(
             statement.values(revoked_at=func.statement_timestamp()).returning(*_KEY)
         )
-        key = _key(revoked.mappings().one())
-        await self._changes.note("key", key_id, "revoked")
+        return await self._noted("revoked", _key(revoked.mappings().one()))
+
+    async def _noted(self, action: str, key: Key, detail: dict[str, Any] | None = None) -> Key:
+        # An admin key only lodges in its tenant: it is none of the business of those who read that tenant's log.
+        tenant_id = key.tenant_id if key.kind == "data" else None
+        await self._changes.note(Change("key", key.id, action, tenant_id, detail))
         return key
 
 
@@ -138,6 +142,11 @@ def _key(row: RowMapping | dict[str, Any]) -> Key:
     # A newer release may have granted scopes that this one, rolled back to, has never heard of: nothing here asks
     # for them, and the key's other powers hold.
     return Key.model_validate({**row, "scopes": [scope for scope in row["scopes"] if scope in _SCOPES]})
+
+
+def _facts(key: Key) -> dict[str, Any]:
+    """What there is to say of a key that was made: all that its maker chose."""
+    return key.model_dump(mode="json", include=_CHOSEN)
 
 
 def _limits(wanted: KeyCreate) -> list[dict[str, int]] | None:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from draftstore_common.contracts.administration import Tenant
-from draftstore_identity.store.changes import ChangeLog
+from draftstore_identity.store.changes import Change, ChangeLog
 from draftstore_identity.store.rows import Rows
 from draftstore_identity.tables import tenants
 
@@ -37,9 +37,9 @@ class TenantReader(Rows):
 class TenantChanger(TenantReader):
     """Changes of tenants."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, changes: ChangeLog) -> None:
         super().__init__(connection)
-        self._changes = ChangeLog(connection)
+        self._changes = changes
 
     async def insert(self, tenant_id: UUID, name: str) -> Tenant | None:
         """Add a tenant; None if the id or the name is taken."""
@@ -47,5 +47,5 @@ class TenantChanger(TenantReader):
         row = (await self._connection.execute(statement)).mappings().first()
         if row is None:
             return None
-        await self._changes.note("tenant", tenant_id, "created")
+        await self._changes.note(Change("tenant", tenant_id, "created", tenant_id, {"name": name}))
         return tenant_of(row)
