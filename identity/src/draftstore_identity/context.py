@@ -6,7 +6,11 @@ from fastapi import Request
 
 from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
-from draftstore_identity.service import KeyService, ServiceTokenService, TenantService, VerifyService
+from draftstore_identity.service.feed import ChangeFeed
+from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.service_tokens import ServiceTokenService
+from draftstore_identity.service.tenants import TenantService
+from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.store import IdentityStore
 
 
@@ -19,6 +23,7 @@ class Context:
     admin_limit: AdminLimit
     verify: VerifyService
     service_tokens: ServiceTokenService
+    feed: ChangeFeed
     keys: KeyService
     tenants: TenantService
 
