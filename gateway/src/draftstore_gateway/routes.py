@@ -59,11 +59,15 @@ ROUTES: Sequence[Route] = (
     Route("DELETE", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_DELETE),
     Route("POST", "/api/v1/keys", _IDENTITY, None),
     Route("GET", "/api/v1/keys", _IDENTITY, None),
+    Route("POST", "/api/v1/keys/import", _IDENTITY, None),  # before `{id}`, which would match it
     Route("GET", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
-    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("PATCH", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
+    Route("POST", "/api/v1/keys/{id}/rotate", _IDENTITY, None),
     Route("POST", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants/{id}", _IDENTITY, None),
+    Route("PATCH", "/api/v1/tenants/{id}", _IDENTITY, None),
 )
 
 

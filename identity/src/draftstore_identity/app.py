@@ -16,6 +16,10 @@ from draftstore_identity.context import Context
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.schema import check_migrated
 from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.last_uses import LastUses
+from draftstore_identity.service.leaks import LeakService
+from draftstore_identity.service.refusals import Refusals
+from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
 from draftstore_identity.service.tenants import TenantService
 from draftstore_identity.service.verify import VerifyService
@@ -34,9 +38,11 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with prepared_store(settings, reveal) as (store, signing_key):
-            app.state.context = _context(settings, store, signing_key)
+            last_uses = LastUses(store)
+            app.state.context = _context(settings, store, signing_key, last_uses)
             app.state.ready_checks = {"database": store.check}
-            yield
+            async with last_uses.written_down():
+                yield
 
     title, text = "DraftStore identity", "Tenants, API keys and internal tokens."
     return service_app(title, description=text, lifespan=lifespan, routers=[*routes.PUBLIC, *routes.INTERNAL])
@@ -61,14 +67,17 @@ async def prepared_store(settings: IdentitySettings, reveal: Reveal) -> AsyncIte
         await database.dispose()
 
 
-def _context(settings: IdentitySettings, store: IdentityStore, signing_key: SigningKey) -> Context:
+def _context(settings: IdentitySettings, store: IdentityStore, signing_key: SigningKey, last_uses: LastUses) -> Context:
+    refusals = Refusals(store)
     tokens = TokenIssuer(signing_key)
     return Context(
         access=Access(TokenVerifier(JwksCache(store.jwks)), Audience.IDENTITY),
         store=store,
         admin_limit=AdminLimit(settings.admin_requests_per_minute, settings.redis_url),
-        verify=VerifyService(store, tokens),
+        verify=VerifyService(store, tokens, last_uses),
         service_tokens=ServiceTokenService(settings.service_keys, tokens),
-        keys=KeyService(store),
-        tenants=TenantService(store),
+        keys=KeyService(store, refusals),
+        rotation=RotationService(store, refusals),
+        leaks=LeakService(store),
+        tenants=TenantService(store, refusals),
     )

@@ -7,6 +7,8 @@ from fastapi import Request
 from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.leaks import LeakService
+from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
 from draftstore_identity.service.tenants import TenantService
 from draftstore_identity.service.verify import VerifyService
@@ -23,6 +25,8 @@ class Context:
     verify: VerifyService
     service_tokens: ServiceTokenService
     keys: KeyService
+    rotation: RotationService
+    leaks: LeakService
     tenants: TenantService
 
 
