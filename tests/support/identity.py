@@ -104,6 +104,13 @@ class Installation:
 async def installed(database_url: str, **more: Any) -> AsyncIterator[Installation]:
     """A fresh installation on an empty database."""
     await migrate(database_url)
+    async with started(database_url, **more) as installation:
+        yield installation
+
+
+@asynccontextmanager
+async def started(database_url: str, **more: Any) -> AsyncIterator[Installation]:
+    """The first start on a migrated database."""
     revealed = Revealed()
     app = create_app(settings(database_url, **more), reveal=revealed)
     async with AsgiLifespan(app):

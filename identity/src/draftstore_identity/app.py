@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from draftstore_common.access import Access
 from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import service_app
-from draftstore_common.kit.database import engine
+from draftstore_common.kit.database import connect, engine
 from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_identity import routes
+from draftstore_identity.bell import ChangeBell
 from draftstore_identity.bootstrap import Reveal, bootstrap, print_once
 from draftstore_identity.context import Context
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.schema import check_migrated
+from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
 from draftstore_identity.service.last_uses import LastUses
 from draftstore_identity.service.leaks import LeakService
@@ -26,6 +29,7 @@ from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.settings import IdentitySettings
 from draftstore_identity.signing import SigningKey, TokenIssuer
 from draftstore_identity.store import IdentityStore
+from draftstore_identity.tables import SERVICE_ROLE
 
 
 def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> FastAPI:
@@ -37,9 +41,9 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with prepared_store(settings, reveal) as (store, signing_key):
+        async with prepared_store(settings, reveal) as (store, signing_key), _bell(settings) as bell:
             last_uses = LastUses(store)
-            app.state.context = _context(settings, store, signing_key, last_uses)
+            app.state.context = _context(settings, store, signing_key, bell, last_uses)
             app.state.ready_checks = {"database": store.check}
             async with last_uses.written_down():
                 yield
@@ -53,7 +57,7 @@ async def prepared_store(settings: IdentitySettings, reveal: Reveal) -> AsyncIte
     """A store over a migrated schema in which everything needed exists, and the key that signs."""
     url = settings.database_url.get_secret_value()
     await check_migrated(url)
-    database = engine(url, size=settings.database_pool)
+    database = engine(url, size=settings.database_pool, role=SERVICE_ROLE)
     try:
         store = IdentityStore(database)
         signing_key = await bootstrap(
@@ -67,7 +71,13 @@ async def prepared_store(settings: IdentitySettings, reveal: Reveal) -> AsyncIte
         await database.dispose()
 
 
-def _context(settings: IdentitySettings, store: IdentityStore, signing_key: SigningKey, last_uses: LastUses) -> Context:
+def _bell(settings: IdentitySettings) -> ChangeBell:
+    return ChangeBell(partial(connect, settings.database_url.get_secret_value(), role=SERVICE_ROLE))
+
+
+def _context(
+    settings: IdentitySettings, store: IdentityStore, signing_key: SigningKey, bell: ChangeBell, last_uses: LastUses
+) -> Context:
     refusals = Refusals(store)
     tokens = TokenIssuer(signing_key)
     return Context(
@@ -76,6 +86,7 @@ def _context(settings: IdentitySettings, store: IdentityStore, signing_key: Sign
         admin_limit=AdminLimit(settings.admin_requests_per_minute, settings.redis_url),
         verify=VerifyService(store, tokens, last_uses),
         service_tokens=ServiceTokenService(settings.service_keys, tokens),
+        feed=ChangeFeed(store, bell),
         keys=KeyService(store, refusals),
         rotation=RotationService(store, refusals),
         leaks=LeakService(store),

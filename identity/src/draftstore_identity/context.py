@@ -6,6 +6,7 @@ from fastapi import Request
 
 from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
+from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
 from draftstore_identity.service.leaks import LeakService
 from draftstore_identity.service.rotation import RotationService
@@ -24,6 +25,7 @@ class Context:
     admin_limit: AdminLimit
     verify: VerifyService
     service_tokens: ServiceTokenService
+    feed: ChangeFeed
     keys: KeyService
     rotation: RotationService
     leaks: LeakService

@@ -140,5 +140,7 @@ audit = Table(
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
     Index("audit_tenant_id_id_idx", "tenant_id", "id"),
     Index("audit_target_id_idx", "target", "id"),
+    Index("audit_actor_id_idx", "actor", "id"),
+    Index("audit_at_idx", "at", postgresql_using="brin"),
     comment="Append-only: the service's role may insert and read.",
 )

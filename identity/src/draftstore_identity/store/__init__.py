@@ -13,6 +13,7 @@ from draftstore_common.kit.database import database_errors, deadline
 from draftstore_identity.author import ITSELF, Author
 from draftstore_identity.store.audit import AuditLog, AuditRow
 from draftstore_identity.store.changes import ChangeLog
+from draftstore_identity.store.feed import ChangeReader
 from draftstore_identity.store.idempotency import IdempotencyKeys
 from draftstore_identity.store.keys import KeyChanger, KeyReader
 from draftstore_identity.store.signing_keys import SigningKeyChanger, SigningKeyReader
@@ -30,11 +31,13 @@ class Reader:
     keys: KeyReader
     tenants: TenantReader
     signing_keys: SigningKeyReader
+    changes: ChangeReader
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.keys = KeyReader(connection)
         self.tenants = TenantReader(connection)
         self.signing_keys = SigningKeyReader(connection)
+        self.changes = ChangeReader(connection)
 
 
 class Changer(Reader):
@@ -55,6 +58,7 @@ class Changer(Reader):
         self.tenants = TenantChanger(connection, changes)
         self.signing_keys = SigningKeyChanger(connection)
         self.idempotency = IdempotencyKeys(connection)
+        self.changes = ChangeReader(connection)
         self.audit = AuditLog(connection)
 
 
