@@ -20,6 +20,10 @@ from draftstore_identity.limits import AdminLimit
 from draftstore_identity.schema import check_migrated
 from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.last_uses import LastUses
+from draftstore_identity.service.leaks import LeakService
+from draftstore_identity.service.refusals import Refusals
+from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
 from draftstore_identity.service.signing_keys import SigningKeyWatch
 from draftstore_identity.service.tenants import TenantService
@@ -40,11 +44,12 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with prepared_store(settings, reveal) as (store, signing_key), _bell(settings) as bell:
-            tokens = TokenIssuer(signing_key)
-            app.state.context = _context(settings, store, tokens, bell)
+            tokens, last_uses = TokenIssuer(signing_key), LastUses(store)
+            app.state.context = _context(settings, store, tokens, bell, last_uses)
             app.state.ready_checks = {"database": store.check}
             lifetime = timedelta(seconds=settings.signing_key_lifetime)
-            async with SigningKeyWatch(store, tokens, bell, passphrase=settings.passphrase, lifetime=lifetime):
+            watch = SigningKeyWatch(store, tokens, bell, passphrase=settings.passphrase, lifetime=lifetime)
+            async with watch, last_uses.written_down():
                 yield
 
     title, text = "DraftStore identity", "Tenants, API keys and internal tokens."
@@ -74,14 +79,19 @@ def _bell(settings: IdentitySettings) -> ChangeBell:
     return ChangeBell(partial(connect, settings.database_url.get_secret_value(), role=SERVICE_ROLE))
 
 
-def _context(settings: IdentitySettings, store: IdentityStore, tokens: TokenIssuer, bell: ChangeBell) -> Context:
+def _context(
+    settings: IdentitySettings, store: IdentityStore, tokens: TokenIssuer, bell: ChangeBell, last_uses: LastUses
+) -> Context:
+    refusals = Refusals(store)
     return Context(
         access=Access(TokenVerifier(JwksCache(store.jwks)), Audience.IDENTITY),
         store=store,
         admin_limit=AdminLimit(settings.admin_requests_per_minute, settings.redis_url),
-        verify=VerifyService(store, tokens),
+        verify=VerifyService(store, tokens, last_uses),
         service_tokens=ServiceTokenService(settings.service_keys, tokens),
         feed=ChangeFeed(store, bell),
-        keys=KeyService(store),
-        tenants=TenantService(store),
+        keys=KeyService(store, refusals),
+        rotation=RotationService(store, refusals),
+        leaks=LeakService(store),
+        tenants=TenantService(store, refusals),
     )

@@ -8,6 +8,8 @@ from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.leaks import LeakService
+from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
 from draftstore_identity.service.tenants import TenantService
 from draftstore_identity.service.verify import VerifyService
@@ -25,6 +27,8 @@ class Context:
     service_tokens: ServiceTokenService
     feed: ChangeFeed
     keys: KeyService
+    rotation: RotationService
+    leaks: LeakService
     tenants: TenantService
 
 

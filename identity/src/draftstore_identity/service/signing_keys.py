@@ -10,8 +10,8 @@ from draftstore_common.kit.context import new_request_id, request_id, set_timeou
 from draftstore_common.kit.errors import CannotStart, Unavailable, chain
 from draftstore_identity.author import ITSELF, Author
 from draftstore_identity.bell import ChangeBell
-from draftstore_identity.rotation import KEPT_AFTER, WITHDRAWN_AFTER, PublishedKey
 from draftstore_identity.signing import TokenIssuer, new_signing_key, open_signing_key
+from draftstore_identity.signing_schedule import KEPT_AFTER, WITHDRAWN_AFTER, PublishedKey
 from draftstore_identity.store import Changer, IdentityStore
 from draftstore_identity.store.audit import AuditRow
 

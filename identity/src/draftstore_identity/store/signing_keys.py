@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
-from draftstore_identity.rotation import Published, PublishedKey
 from draftstore_identity.signing import StoredSigningKey
+from draftstore_identity.signing_schedule import Published, PublishedKey
 from draftstore_identity.store.rows import Rows
 from draftstore_identity.tables import CHANGES_CHANNEL, signing_keys
 

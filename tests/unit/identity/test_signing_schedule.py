@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from draftstore_common.kit.tokens import LEEWAY, MAX_AGE, MAX_IDLE
-from draftstore_identity.rotation import KEPT_AFTER, PUBLISHED_AHEAD, WITHDRAWN_AFTER, Published, PublishedKey
 from draftstore_identity.service.signing_keys import REREAD
 from draftstore_identity.signing import PRINCIPAL_TOKEN_TTL, SERVICE_TOKEN_TTL
+from draftstore_identity.signing_schedule import KEPT_AFTER, PUBLISHED_AHEAD, WITHDRAWN_AFTER, Published, PublishedKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LIFETIME = timedelta(days=30)
