@@ -88,7 +88,13 @@ async def test_a_suspended_tenant_stops_all_its_keys_and_goes_on_when_it_is_acti
 
 async def test_what_a_patch_leaves_out_stays(identity: Installation) -> None:
     tenant = await made(identity, rate_limits=[{"amount": 5, "seconds": 1}])
-    for body in ({"rate_limits": []}, {"access_audit": "off"}, {"name": a_name()}, {"status": "suspended"}):
+    changes: list[dict[str, Any]] = [
+        {"rate_limits": []},
+        {"access_audit": "off"},
+        {"name": a_name()},
+        {"status": "suspended"},
+    ]
+    for body in changes:
         answer = await change(identity, tenant, body)
         assert answer.json() == tenant | body
         tenant = answer.json()
