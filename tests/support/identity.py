@@ -1,6 +1,7 @@
 """An installed identity over a real PostgreSQL, spoken to as the gateway speaks to it."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -64,15 +65,16 @@ class Installation:
         """What the gateway is told of a secret."""
         return await self.client().verify(VerifyRequest(secret=secret, audience=audience, client_ip=client_ip))
 
-    async def call(self, secret: str, method: str, path: str, body: Any = None) -> httpx.Response:
+    async def call(self, secret: str, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """A request with this key, as it arrives through the gateway."""
         verdict = await self.verify(secret, Audience.IDENTITY)
-        return await self.send(method, path, body, token=verdict.token)
+        return await self.send(method, path, body, token=verdict.token, **headers)
 
-    async def send(self, method: str, path: str, body: Any = None, *, token: str = "") -> httpx.Response:
-        """A request with this bearer token."""
+    async def send(self, method: str, path: str, body: Any = None, *, token: str = "", **more: str) -> httpx.Response:
+        """A request with this bearer token and more headers, `_` in their names for `-`."""
         transport = httpx.ASGITransport(self.app)
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers = {name.replace("_", "-"): value for name, value in more.items()}
+        headers |= {"authorization": f"Bearer {token}"} if token else {}
         async with httpx.AsyncClient(transport=transport, base_url="http://identity") as http:
             return await http.request(method, path, json=body, headers=headers)
 
@@ -82,6 +84,22 @@ class Installation:
         answer = await self.call(by or self.admin_key, "POST", "/api/v1/keys", body)
         assert answer.status_code == 201, answer.text
         return NewKey.model_validate_json(answer.content)
+
+    async def keys_admin(self, **more: Any) -> NewKey:
+        """A data key that administers the keys of a tenant of its own."""
+        wanted = {"scopes": ["keys:admin", "drafts:read", "drafts:write"], "tenant_id": await self.tenant(), **more}
+        return await self.issue(**wanted)
+
+    async def refused(self, by: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
+        """Status and code of a refused request."""
+        answer = await self.call(by, method, path, body, **headers)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        return answer.status_code, answer.json()["code"]
+
+    async def audit(self, target: Any) -> list[dict[str, Any]]:
+        """What the audit log says of a target, oldest first."""
+        rows = await self.sql("SELECT * FROM identity.audit WHERE target = $1 ORDER BY id", str(target))
+        return [{**row, "detail": json.loads(row["detail"]) if row["detail"] else None} for row in rows]
 
     async def tenant(self) -> str:
         """The id of a new tenant."""

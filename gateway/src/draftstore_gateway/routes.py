@@ -66,11 +66,16 @@ ROUTES: Sequence[Route] = (
     Route("POST", "/api/v1/keys/revoke-leaked", _IDENTITY, None, REPORT_LIMIT, anonymous=True),
     Route("POST", "/api/v1/keys", _IDENTITY, None),
     Route("GET", "/api/v1/keys", _IDENTITY, None),
+    Route("POST", "/api/v1/keys/import", _IDENTITY, None),  # before `{id}`, which would match it
     Route("GET", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
-    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("PATCH", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
+    Route("POST", "/api/v1/keys/{id}/rotate", _IDENTITY, None),
     Route("POST", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants/{id}", _IDENTITY, None),
+    Route("PATCH", "/api/v1/tenants/{id}", _IDENTITY, None),
+    Route("GET", "/api/v1/audit", _IDENTITY, None),
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -17,9 +18,15 @@ from draftstore_identity.bootstrap import Reveal, bootstrap, print_once
 from draftstore_identity.context import Context
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.schema import check_migrated
+from draftstore_identity.service.audit import AuditService
 from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.last_uses import LastUses
+from draftstore_identity.service.leaks import LeakService
+from draftstore_identity.service.refusals import Refusals
+from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
+from draftstore_identity.service.signing_keys import SigningKeyWatch
 from draftstore_identity.service.tenants import TenantService
 from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.settings import IdentitySettings
@@ -38,9 +45,13 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with prepared_store(settings, reveal) as (store, signing_key), _bell(settings) as bell:
-            app.state.context = _context(settings, store, signing_key, bell)
+            tokens, last_uses = TokenIssuer(signing_key), LastUses(store)
+            app.state.context = _context(settings, store, tokens, bell, last_uses)
             app.state.ready_checks = {"database": store.check}
-            yield
+            lifetime = timedelta(seconds=settings.signing_key_lifetime)
+            watch = SigningKeyWatch(store, tokens, bell, passphrase=settings.passphrase, lifetime=lifetime)
+            async with watch, last_uses.written_down():
+                yield
 
     title, text = "DraftStore identity", "Tenants, API keys and internal tokens."
     return service_app(title, description=text, lifespan=lifespan, routers=[*routes.PUBLIC, *routes.INTERNAL])
@@ -57,7 +68,7 @@ async def prepared_store(settings: IdentitySettings, reveal: Reveal) -> AsyncIte
         signing_key = await bootstrap(
             store,
             admin_api_key=settings.admin_api_key,
-            signing_key_secret=settings.signing_key_secret,
+            passphrase=settings.passphrase,
             reveal=reveal,
         )
         yield store, signing_key
@@ -69,15 +80,20 @@ def _bell(settings: IdentitySettings) -> ChangeBell:
     return ChangeBell(partial(connect, settings.database_url.get_secret_value(), role=SERVICE_ROLE))
 
 
-def _context(settings: IdentitySettings, store: IdentityStore, signing_key: SigningKey, bell: ChangeBell) -> Context:
-    tokens = TokenIssuer(signing_key)
+def _context(
+    settings: IdentitySettings, store: IdentityStore, tokens: TokenIssuer, bell: ChangeBell, last_uses: LastUses
+) -> Context:
+    refusals = Refusals(store)
     return Context(
         access=Access(TokenVerifier(JwksCache(store.jwks)), Audience.IDENTITY),
         store=store,
         admin_limit=AdminLimit(settings.admin_requests_per_minute, settings.redis_url),
-        verify=VerifyService(store, tokens),
+        verify=VerifyService(store, tokens, last_uses),
         service_tokens=ServiceTokenService(settings.service_keys, tokens),
         feed=ChangeFeed(store, bell),
-        keys=KeyService(store),
-        tenants=TenantService(store),
+        audit=AuditService(store, refusals),
+        keys=KeyService(store, refusals),
+        rotation=RotationService(store, refusals),
+        leaks=LeakService(store),
+        tenants=TenantService(store, refusals),
     )

@@ -8,6 +8,7 @@ passes uncounted.
 
 import math
 import time
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -28,6 +29,14 @@ def _charged_to(request: Request) -> str:
 
 def _charged(request: Request) -> None:
     """What slowapi wraps: by the time this runs, the request has been counted."""
+
+
+def per_address(ip: str | None) -> str:
+    """Who is charged where there is no key: an IPv4 address, or the /64 an IPv6 host picks its addresses from."""
+    address = ip_address(ip) if ip else None
+    if isinstance(address, IPv6Address):
+        return f"address:{IPv6Network((address, 64), strict=False)}"
+    return f"address:{address}"
 
 
 class AdminLimit:

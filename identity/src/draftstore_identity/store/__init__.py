@@ -1,20 +1,24 @@
 """All SQL of identity. Reads are single statements; changes run one at a time, each with its row in `changes`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from draftstore_common.kit.database import database_errors, deadline
 from draftstore_identity.author import ITSELF, Author
-from draftstore_identity.store.audit import AuditLog, AuditRow
+from draftstore_identity.store.audit import AuditLog, AuditReader, AuditRow
 from draftstore_identity.store.changes import ChangeLog
 from draftstore_identity.store.feed import ChangeReader
+from draftstore_identity.store.idempotency import IdempotencyKeys
 from draftstore_identity.store.keys import KeyChanger, KeyReader
 from draftstore_identity.store.signing_keys import SigningKeyChanger, SigningKeyReader
 from draftstore_identity.store.tenants import TenantChanger, TenantReader
+from draftstore_identity.store.uses import note_uses
 from draftstore_identity.tables import CHANGE_LOCK
 
 STALLED_CHANGE = "10s"
@@ -28,12 +32,14 @@ class Reader:
     tenants: TenantReader
     signing_keys: SigningKeyReader
     changes: ChangeReader
+    audit: AuditReader
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.keys = KeyReader(connection)
         self.tenants = TenantReader(connection)
         self.signing_keys = SigningKeyReader(connection)
         self.changes = ChangeReader(connection)
+        self.audit = AuditReader(connection)
 
 
 class Changer(Reader):
@@ -45,6 +51,7 @@ class Changer(Reader):
     keys: KeyChanger
     tenants: TenantChanger
     signing_keys: SigningKeyChanger
+    idempotency: IdempotencyKeys
     audit: AuditLog
 
     def __init__(self, connection: AsyncConnection, by: Author) -> None:
@@ -52,6 +59,7 @@ class Changer(Reader):
         self.keys = KeyChanger(connection, changes)
         self.tenants = TenantChanger(connection, changes)
         self.signing_keys = SigningKeyChanger(connection)
+        self.idempotency = IdempotencyKeys(connection)
         self.changes = ChangeReader(connection)
         self.audit = AuditLog(connection)
 
@@ -91,6 +99,11 @@ class IdentityStore:
         """Keep entries of the audit log that stand alone. When this returns, they are durable."""
         async with database_errors(), deadline(), self._reading.connect() as connection:
             await AuditLog(connection).add(rows)
+
+    async def note_uses(self, uses: Mapping[UUID, datetime]) -> None:
+        """Note when keys were last used, never going back. In one statement, which no change waits for."""
+        async with database_errors(), deadline(), self._reading.connect() as connection:
+            await note_uses(connection, uses)
 
     async def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The public keys whose tokens are accepted, as a JWK set (RFC 7517)."""
