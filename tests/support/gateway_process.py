@@ -1,4 +1,4 @@
-"""Gateways as processes of their own, beside an identity and a service that run in the test."""
+"""Gateways as processes of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from support.uvicorn_server import served
 
 @dataclass(frozen=True)
 class GatewayProcess:
-    """A gateway that serves."""
+    """A gateway that serves, and a way to it."""
 
     http: aiohttp.ClientSession
     child: Child
@@ -26,7 +26,7 @@ class GatewayProcess:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Several gateways on the same identity and service."""
+    """Several gateways on the same small identity and echoing service, which run in the test."""
 
     gateways: list[GatewayProcess]
     identity: SmallIdentity
@@ -34,18 +34,24 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(count: int, folder: Path, **environment: str) -> AsyncIterator[Fleet]:
-    """So many gateway processes with these variables, until the block ends; their logs are in the folder."""
-    identity, service = SmallIdentity(), EchoService()
+async def gateway_processes(count: int, folder: Path, **environment: str) -> AsyncIterator[list[GatewayProcess]]:
+    """So many gateways with these variables, until the block ends; their logs are in the folder."""
     async with AsyncExitStack() as stack:
-        ports = [await stack.enter_async_context(served(app)) for app in (identity.app, service)]
-        stack.push_async_callback(identity.feed.cut)  # ends the polls of gateways that are gone
-        urls = dict(zip(("IDENTITY_URL", "DRAFTS_URL"), (f"http://127.0.0.1:{port}" for port in ports), strict=True))
-        given = {"SERVICE_KEY": SERVICE_KEY, **urls, **environment}
-        children = [_start(f"gateway-{number}", given, folder, stack) for number in range(count)]
+        children = [_start(f"gateway-{number}", environment, folder, stack) for number in range(count)]
         await asyncio.gather(*(child.ready(partial(answers, f"{url}/health/live")) for url, child in children))
-        gateways = [GatewayProcess(await stack.enter_async_context(_session(url)), child) for url, child in children]
-        yield Fleet(gateways, identity, service)
+        yield [GatewayProcess(await stack.enter_async_context(_session(url)), child) for url, child in children]
+
+
+@asynccontextmanager
+async def fleet(count: int, folder: Path, **environment: str) -> AsyncIterator[Fleet]:
+    """So many gateway processes with these variables, until the block ends."""
+    identity, service = SmallIdentity(), EchoService()
+    async with served(identity.app) as identity_port, served(service) as drafts_port:
+        urls = {"IDENTITY_URL": f"http://127.0.0.1:{identity_port}", "DRAFTS_URL": f"http://127.0.0.1:{drafts_port}"}
+        given = {"SERVICE_KEY": SERVICE_KEY, **urls, **environment}
+        async with gateway_processes(count, folder, **given) as gateways:
+            yield Fleet(gateways, identity, service)
+        await identity.feed.cut()  # ends the polls of gateways that are gone
 
 
 def _start(name: str, environment: dict[str, str], folder: Path, stack: AsyncExitStack) -> tuple[str, Child]:
