@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ from draftstore_identity.service.leaks import LeakService
 from draftstore_identity.service.refusals import Refusals
 from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
+from draftstore_identity.service.signing_keys import SigningKeyWatch
 from draftstore_identity.service.tenants import TenantService
 from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.settings import IdentitySettings
@@ -42,10 +44,12 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with prepared_store(settings, reveal) as (store, signing_key), _bell(settings) as bell:
-            last_uses = LastUses(store)
-            app.state.context = _context(settings, store, signing_key, bell, last_uses)
+            tokens, last_uses = TokenIssuer(signing_key), LastUses(store)
+            app.state.context = _context(settings, store, tokens, bell, last_uses)
             app.state.ready_checks = {"database": store.check}
-            async with last_uses.written_down():
+            lifetime = timedelta(seconds=settings.signing_key_lifetime)
+            watch = SigningKeyWatch(store, tokens, bell, passphrase=settings.passphrase, lifetime=lifetime)
+            async with watch, last_uses.written_down():
                 yield
 
     title, text = "DraftStore identity", "Tenants, API keys and internal tokens."
@@ -63,7 +67,7 @@ async def prepared_store(settings: IdentitySettings, reveal: Reveal) -> AsyncIte
         signing_key = await bootstrap(
             store,
             admin_api_key=settings.admin_api_key,
-            signing_key_secret=settings.signing_key_secret,
+            passphrase=settings.passphrase,
             reveal=reveal,
         )
         yield store, signing_key
@@ -76,10 +80,9 @@ def _bell(settings: IdentitySettings) -> ChangeBell:
 
 
 def _context(
-    settings: IdentitySettings, store: IdentityStore, signing_key: SigningKey, bell: ChangeBell, last_uses: LastUses
+    settings: IdentitySettings, store: IdentityStore, tokens: TokenIssuer, bell: ChangeBell, last_uses: LastUses
 ) -> Context:
     refusals = Refusals(store)
-    tokens = TokenIssuer(signing_key)
     return Context(
         access=Access(TokenVerifier(JwksCache(store.jwks)), Audience.IDENTITY),
         store=store,

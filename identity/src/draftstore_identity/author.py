@@ -17,6 +17,9 @@ class Author:
 ITSELF = Author(f"service:{ServiceName.IDENTITY}")
 """What identity does unasked: at its first start, and when something is due."""
 
+OPERATOR = Author("operator")
+"""Whoever runs a command with the installation's own access to the database."""
+
 
 def anonymous(ip: str | None) -> Author:
     """Someone who showed no key."""

@@ -36,14 +36,13 @@ def print_once(kind: KeyKind, secret: str) -> None:
 
 
 async def bootstrap(
-    store: IdentityStore, *, admin_api_key: SecretStr | None, signing_key_secret: SecretStr | None, reveal: Reveal
+    store: IdentityStore, *, admin_api_key: SecretStr | None, passphrase: bytes | None, reveal: Reveal
 ) -> SigningKey:
     """Make what is missing and answer the key that signs.
 
     Raises `CannotStart`, with nothing made, if the signing key in the database does not open with
-    `signing_key_secret` or a secret could not be revealed.
+    `passphrase` or a secret could not be revealed.
     """
-    passphrase = signing_key_secret.get_secret_value().encode() if signing_key_secret else None
     async with store.change() as change:
         signing_key = await _ensure_signing_key(change, passphrase)
         made = [

@@ -22,6 +22,9 @@ class _AnyToken:
     async def token(self, audience: Audience) -> str:
         return audience
 
+    def forget(self, audience: Audience, token: str) -> None:
+        raise AssertionError(f"a good token for {audience} was refused: {token}")
+
 
 class _Heard(VerdictCache):
     """Remembers what it is told."""

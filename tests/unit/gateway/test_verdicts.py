@@ -29,6 +29,9 @@ class _AnyToken:
     async def token(self, audience: Audience) -> str:
         return audience
 
+    def forget(self, audience: Audience, token: str) -> None:
+        raise AssertionError(f"a good token for {audience} was refused: {token}")
+
 
 class _ExpiringSoon(IdentityClient):
     """An identity whose tokens are nearly over when they arrive."""

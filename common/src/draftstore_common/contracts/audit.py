@@ -11,7 +11,7 @@ AuditCategory = Literal["admin", "access"]
 """`admin`: keys, tenants and the installation. `access`: reads of bytes, and accesses that were refused."""
 
 AuditOutcome = Literal["allowed", "refused"]
-TargetType = Literal["key", "tenant", "audit", "draft", "object", "route"]
+TargetType = Literal["key", "tenant", "signing_key", "audit", "draft", "object", "route"]
 
 
 class AuditEntry(Answer):
