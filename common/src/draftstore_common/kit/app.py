@@ -42,6 +42,9 @@ Check = Callable[[], Awaitable[None]]
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
+DRAINING = "draining"
+"""Set in the lifespan's state, which every request sees a copy of, when the server is about to end."""
+
 READY_TIMEOUT = 3.0
 READY_MAX_AGE = 1.0
 MAX_TIMEOUT = 3600.0
@@ -171,7 +174,12 @@ async def live() -> dict[str, str]:
 @_health.get("/health/ready")
 @_health.get("/health")
 async def ready(request: Request) -> JSONResponse:
-    """Everything this service needs answers; 503 names what does not. Asked again at most once a second."""
+    """Everything this service needs answers; 503 names what does not. Asked again at most once a second.
+
+    503 as well from the moment on at which the service was told to end.
+    """
+    if getattr(request.state, DRAINING, False):
+        return JSONResponse({"status": DRAINING, "checks": {}}, status_code=503)
     results = await request.app.state.readiness.results(request.app.state.ready_checks)
     good = all(result == "ok" for result in results.values())
     body: dict[str, Any] = {"status": "ok" if good else "unavailable", "checks": results}
