@@ -10,17 +10,12 @@ import httpx
 from draftstore_common.clients.transport import AsgiTransport
 from draftstore_common.contracts.identity import Audience, Scope
 from draftstore_gateway.app import create_app
-from draftstore_gateway.routes import ROUTES, Route
+from draftstore_gateway.routes import ROUTES
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, Upstream
 from support.gateway import SERVICE_KEY, EchoService, KnownKey, SmallIdentity
+from support.streams import STREAMED
 from support.uvicorn_server import served
-
-STREAMED = (
-    Route("PUT", "/streams/{name}", Audience.DRAFTS, Scope.OBJECTS_WRITE, max_body=None),
-    Route("GET", "/streams/{name}", Audience.DRAFTS, Scope.OBJECTS_READ, max_body=None),
-)
-"""Routes of any length, as the byte routes of buckets will be."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ async def _process(identity: SmallIdentity, service: EchoService) -> AsyncIterat
         process = await _spawn(
             {
                 "HTTP_PORT": port,
+                "DRAIN_DELAY": 0,
                 "SERVICE_KEY": SERVICE_KEY,
                 "IDENTITY_URL": f"http://127.0.0.1:{identity_port}",
                 "DRAFTS_URL": f"http://127.0.0.1:{drafts_port}",

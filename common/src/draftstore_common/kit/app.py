@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.kit.context import (
     DEFAULT_TIMEOUT,
+    DRAINING,
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     acceptable_request_id,
@@ -41,9 +42,6 @@ Check = Callable[[], Awaitable[None]]
 """A readiness check: returns when the thing is there, raises when it is not."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-DRAINING = "draining"
-"""Set in the lifespan's state, which every request sees a copy of, when the server is about to end."""
 
 READY_TIMEOUT = 3.0
 READY_MAX_AGE = 1.0

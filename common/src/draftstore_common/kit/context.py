@@ -11,6 +11,9 @@ TIMEOUT_HEADER = "x-request-timeout"
 
 DEFAULT_TIMEOUT = 30.0
 
+DRAINING = "draining"
+"""In the state a server shares with its application, of which every request sees a copy: it is about to end."""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 

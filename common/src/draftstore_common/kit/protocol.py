@@ -12,7 +12,7 @@ from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id
+from draftstore_common.kit.context import DRAINING, REQUEST_ID_HEADER, new_request_id
 from draftstore_common.kit.errors import PROBLEM_MEDIA_TYPE, InvalidRequest, problem_body
 
 HEAD_TIMEOUT = 20.0
@@ -46,6 +46,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         _let_go_of_who_takes_nothing(transport)
+        self._closing = self.app_state.get(DRAINING, False)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from draftstore_common.kit.app import DRAINING
+from draftstore_common.kit.context import DRAINING
 from draftstore_common.kit.errors import CannotStart, Problem, Unavailable
 from draftstore_common.kit.protocol import StrictHttpProtocol
 from draftstore_common.kit.settings import ServiceSettings
