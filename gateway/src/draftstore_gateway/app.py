@@ -20,7 +20,7 @@ from draftstore_gateway.limits import Limiter, parse_limits
 from draftstore_gateway.pipeline import Pipeline
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
-from draftstore_gateway.upstreams import SmallCalls, Upstream
+from draftstore_gateway.upstreams import Shielded, SmallCalls, Upstream
 from draftstore_gateway.verdicts import Verdicts
 
 _OPERATIONS = frozenset({"/health", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
@@ -84,7 +84,9 @@ def create_app(
             per_address=parse_limits(settings.rate_limit_per_ip),
             per_key=parse_limits(settings.rate_limit_per_key),
         ),
-        upstreams=upstreams,
+        upstreams={
+            audience: Shielded(upstream, settings.upstream_concurrency) for audience, upstream in upstreams.items()
+        },
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
     operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, services))

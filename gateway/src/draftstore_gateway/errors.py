@@ -11,6 +11,7 @@ Problem
 ├── AddressNotAllowed     403      the key's allow-list does not hold the client's address
 ├── WrongMethod           405      with Allow
 ├── RateLimited           429      with Retry-After
+├── Overloaded            503      too many requests are with the service already
 └── VerificationFailed    503      identity does not accept the gateway, or answers nonsense
 """
 
@@ -106,6 +107,15 @@ class RateLimited(Problem):
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many requests. Wait {seconds} s, then go on more slowly.", retry_after=seconds)
+
+
+class Overloaded(Unavailable):
+    """The service behind this route has as much to do as it may have at once. Nothing was begun."""
+
+    code = "overloaded"
+    title = "Overloaded"
+    detail = "Too many requests are under way. Nothing was done: send the same request again shortly."
+    retry_after = 1
 
 
 class VerificationFailed(Unavailable):

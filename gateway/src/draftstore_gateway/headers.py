@@ -55,16 +55,13 @@ def _listed(headers: Pairs) -> Iterable[bytes]:
             yield from (part.strip().lower() for part in value.split(b","))
 
 
-def for_service(
-    headers: Pairs, *, token: str, request_id: str, timeout: float, client: str
-) -> list[tuple[bytes, bytes]]:
+def for_service(headers: Pairs, *, token: str, request_id: str, client: str) -> list[tuple[bytes, bytes]]:
     """The request's headers as a service gets them: what may pass, and who is calling, by the gateway's word."""
     allowed = FORWARDED.difference(_listed(headers))
     return [
         *((name, value) for name, value in headers if name in allowed),
         (b"authorization", f"Bearer {token}".encode()),
         (REQUEST_ID_HEADER.encode(), request_id.encode()),
-        (TIMEOUT_HEADER.encode(), f"{timeout:.3f}".encode()),
         (b"x-forwarded-for", client.encode()),
     ]
 

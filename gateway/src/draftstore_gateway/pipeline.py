@@ -30,9 +30,6 @@ from draftstore_gateway.verdicts import Verdicts, bearer_secret, refuses_key
 
 log = logging.getLogger(__name__)
 
-STREAM_TIMEOUT = 3600.0
-"""Seconds a service is told it has for bytes of any length."""
-
 IDLE_TIMEOUT = 60.0
 """Seconds in which no byte may move, in either direction, before we give up."""
 
@@ -173,10 +170,10 @@ class Pipeline:
                 exchange.headers,
                 token=verdict.token,
                 request_id=request_id.get(),
-                timeout=STREAM_TIMEOUT if streams else remaining(),
                 client=str(exchange.client),
             ),
             has_body=not exchange.body.empty,
+            streams=streams,
         )
         async with _patience(exchange, streams=streams):
             await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)

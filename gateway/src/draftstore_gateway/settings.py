@@ -47,4 +47,5 @@ class GatewaySettings(ServiceSettings):
     redis_url: RedisUrl | None = Field(default=None, description="where several gateways share their rate limits")
     rate_limit_per_ip: RateLimits = Field(default="100/minute", description="refused requests of one address")
     rate_limit_per_key: RateLimits = Field(default="600/minute", description="requests of a key without its own limits")
+    upstream_concurrency: int = Field(default=500, ge=1, description="requests at one service at once, streams apart")
     trusted_proxies: Networks = Field(default=(), description="whose X-Forwarded-For is believed")
