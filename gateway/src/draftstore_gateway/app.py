@@ -13,6 +13,7 @@ from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import Check, ProblemResponse, service_app
 from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id, request_id
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.documents import PublicDocument
@@ -27,7 +28,7 @@ _OPERATIONS = frozenset({"/health", "/health/live", "/health/ready", "/docs", "/
 
 
 class Gateway:
-    """Gives every request its id, and sends it to where it is answered."""
+    """Gives every request its id and its place in a trace, and sends it to where it is answered."""
 
     def __init__(self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline) -> None:
         self._operations = operations
@@ -40,6 +41,7 @@ class Gateway:
                 await self._operations(scope, receive, send)
             case "http":
                 request_id.set(new_request_id())
+                trace.set(Trace.adopt(_values(scope, TRACEPARENT), _values(scope, TRACESTATE)))
                 await self._answer(scope, receive, send)
             case _:
                 await send({"type": "websocket.close", "code": 1008})
@@ -56,6 +58,11 @@ class Gateway:
             response = ProblemResponse(problem)
             response.headers[REQUEST_ID_HEADER] = request_id.get()
             await response(scope, receive, send)
+
+
+def _values(scope: Scope, name: str) -> list[str]:
+    wanted = name.encode()
+    return [value.decode("latin-1") for header, value in scope["headers"] if header == wanted]
 
 
 def _with_own_id(scope: Scope) -> Scope:

@@ -4,7 +4,7 @@ To a service: an allow-list, then what the gateway itself says about the caller.
 belongs to one connection (RFC 9110 §7.6.1) or to us.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER
 from draftstore_gateway.shape import Pairs
@@ -55,7 +55,9 @@ def _listed(headers: Pairs) -> Iterable[bytes]:
             yield from (part.strip().lower() for part in value.split(b","))
 
 
-def for_service(headers: Pairs, *, token: str, request_id: str, client: str) -> list[tuple[bytes, bytes]]:
+def for_service(
+    headers: Pairs, *, token: str, request_id: str, client: str, trace: Sequence[tuple[str, str]]
+) -> list[tuple[bytes, bytes]]:
     """The request's headers as a service gets them: what may pass, and who is calling, by the gateway's word."""
     allowed = FORWARDED.difference(_listed(headers))
     return [
@@ -63,6 +65,7 @@ def for_service(headers: Pairs, *, token: str, request_id: str, client: str) -> 
         (b"authorization", f"Bearer {token}".encode()),
         (REQUEST_ID_HEADER.encode(), request_id.encode()),
         (b"x-forwarded-for", client.encode()),
+        *((name.encode(), value.encode()) for name, value in trace),
     ]
 
 

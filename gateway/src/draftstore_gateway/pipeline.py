@@ -18,6 +18,7 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Audience, Principal, Verdict
 from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id, set_timeout
 from draftstore_common.kit.errors import Problem, chain
+from draftstore_common.kit.trace import trace_headers
 from draftstore_gateway.address import Address, ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.errors import RequestTimeout
@@ -171,6 +172,7 @@ class Pipeline:
                 token=verdict.token,
                 request_id=request_id.get(),
                 client=str(exchange.client),
+                trace=trace_headers(),
             ),
             has_body=not exchange.body.empty,
             streams=streams,

@@ -34,6 +34,7 @@ from draftstore_common.kit.errors import (
     chain,
     problem_body,
 )
+from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_common.kit.validation import validation_problem
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class ProblemResponse(JSONResponse):
 
 
 class RequestContext:
-    """Pure ASGI: gives the request its id and deadline, logs its end, and turns a crash into a 500 problem.
+    """Pure ASGI: gives the request its id, deadline and trace, logs its end, and turns a crash into a 500 problem.
 
     Ids and timeouts from outside are trusted: only services call services. The gateway replaces both.
     """
@@ -91,6 +92,7 @@ class RequestContext:
         given = headers.get(REQUEST_ID_HEADER)
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
         set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
+        trace.set(Trace.adopt(headers.getlist(TRACEPARENT), headers.getlist(TRACESTATE)))
 
 
 class _Answer:
