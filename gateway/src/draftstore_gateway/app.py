@@ -1,6 +1,6 @@
 """The gateway as one ASGI application: operations answered here, everything else through the pipeline."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -16,6 +16,7 @@ from draftstore_common.kit.errors import Problem
 from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
+from draftstore_gateway.cors import Cors
 from draftstore_gateway.documents import PublicDocument
 from draftstore_gateway.limits import Limiter, parse_limits
 from draftstore_gateway.pipeline import Pipeline
@@ -30,10 +31,13 @@ _OPERATIONS = frozenset({"/health", "/health/live", "/health/ready", "/docs", "/
 class Gateway:
     """Gives every request its id and its place in a trace, and sends it to where it is answered."""
 
-    def __init__(self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline) -> None:
+    def __init__(
+        self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline, *, cors_origins: Collection[str]
+    ) -> None:
         self._operations = operations
         self._document = document
         self._pipeline = pipeline
+        self._http: ASGIApp = Cors(self._answer, cors_origins) if cors_origins else self._answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -42,9 +46,7 @@ class Gateway:
             case "http":
                 request_id.set(new_request_id())
                 trace.set(Trace.adopt(_values(scope, TRACEPARENT), _values(scope, TRACESTATE)))
-                await self._answer(scope, receive, send)
-            case _:
-                await send({"type": "websocket.close", "code": 1008})
+                await self._http(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in _OPERATIONS:
@@ -97,7 +99,8 @@ def create_app(
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
     operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, services))
-    return Gateway(operations, PublicDocument(services, operations.openapi()), pipeline)
+    document = PublicDocument(services, operations.openapi())
+    return Gateway(operations, document, pipeline, cors_origins=settings.api_cors_origins)
 
 
 def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Mapping[str, Check]) -> FastAPI:

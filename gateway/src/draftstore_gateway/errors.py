@@ -2,6 +2,7 @@
 
 Problem
 ├── MalformedRequest      400      the request's shape: path, header names, framing (each with its own code)
+├── CorsRefused           400      a preflight for what no browser may do here
 ├── RequestTimeout        408      the body did not arrive in time
 ├── BodyTooLarge          413
 ├── UriTooLong            414
@@ -26,6 +27,17 @@ class MalformedRequest(InvalidRequest):
     status = 400
     code = "malformed_request"
     title = "Malformed request"
+
+
+class CorsRefused(InvalidRequest):
+    """A browser asks for another origin, method or header than is allowed."""
+
+    status = 400
+    code = "cors_refused"
+    title = "Not allowed across origins"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. Ask the operator to allow the origin, and use the API's methods and headers only.")
 
 
 class RequestTimeout(Problem):

@@ -129,6 +129,8 @@ class Pipeline:
         check_headers(exchange.headers, http_version=exchange.http_version)
         check_path(exchange.raw_path, exchange.query)
         route = await self._route(exchange)
+        if route.deprecation is not None:
+            exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
         verdict = await self._verdict(exchange, route)
         exchange.principal = verdict.principal

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from draftstore_common.contracts.identity import Audience, Scope
 from draftstore_common.kit.errors import NotFound
+from draftstore_gateway.deprecation import Deprecation
 from draftstore_gateway.errors import WrongMethod
 
 JSON_LIMIT = 1024 * 1024
@@ -21,7 +22,7 @@ class Route:
     """One method of one path.
 
     `scope` None: the service decides by the kind of key. `max_body` None: the route streams bytes of any length,
-    for as long as they keep moving.
+    for as long as they keep moving. Answers of a route with a `deprecation` say that it will go.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Route:
     audience: Audience
     scope: Scope | None
     max_body: int | None = JSON_LIMIT
+    deprecation: Deprecation | None = None
 
 
 _DRAFTS = Audience.DRAFTS
