@@ -6,6 +6,7 @@ Problem
 ├── RequestTimeout        408      the body did not arrive in time
 ├── BodyTooLarge          413
 ├── UriTooLong            414
+├── CodingUnsupported     415      a compressed body where JSON is expected
 ├── HeadersTooLarge       431
 ├── ApiKeyMissing         401
 ├── ApiKeyMalformed       401
@@ -67,6 +68,18 @@ class UriTooLong(Problem):
     code = "uri_too_long"
     title = "URI too long"
     detail = "Shorten the path or the query."
+
+
+class CodingUnsupported(Problem):
+    """The body is compressed, and nothing behind this route expands it (RFC 9110 §15.5.16)."""
+
+    status = 415
+    code = "content_encoding_unsupported"
+    title = "Content coding not supported"
+    detail = "Send the body as it is, without Content-Encoding."
+
+    def headers(self) -> dict[str, str]:
+        return {"Accept-Encoding": "identity"} | super().headers()
 
 
 class HeadersTooLarge(Problem):

@@ -25,7 +25,7 @@ from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
 from draftstore_gateway.routes import Route, RouteTable
-from draftstore_gateway.shape import LENGTH, check_headers, check_path
+from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path
 from draftstore_gateway.upstreams import Forwarded, Upstream
 from draftstore_gateway.verdicts import Verdicts, bearer_secret, refuses_key
 
@@ -132,6 +132,8 @@ class Pipeline:
         if route.deprecation is not None:
             exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
+        if route.max_body is not None and not exchange.body.empty:
+            check_coding(exchange.headers)
         verdict = await self._verdict(exchange, route)
         exchange.principal = verdict.principal
         await self._admission.charge_key(exchange.answer, verdict)

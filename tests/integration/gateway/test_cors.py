@@ -1,4 +1,4 @@
-"""Scripts of allowed origins may call the API and read its answers; nobody else's may, and nothing is said by default."""
+"""Scripts of allowed origins may call the API and read its answers; nobody else's may. By default none is allowed."""
 
 from collections.abc import AsyncIterator
 
