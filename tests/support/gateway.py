@@ -78,6 +78,7 @@ class SmallIdentity:
                 Route("/internal/verify", self._verify, methods=["POST"]),
                 Route("/internal/changes", self.feed.answer, methods=["POST"]),
                 Route("/.well-known/jwks.json", self._jwks),
+                Route("/health/live", lambda _: Response()),
             ]
         )
 
@@ -170,7 +171,8 @@ class EchoService:
     """A service that tells what reached it, and behaves as the end of the path asks.
 
     `stream-<n>` answers n MiB, `endless` never stops, `silent` never begins, `crash` fails, `break` fails in the
-    middle, `early` answers without reading the body, `spoof` answers with headers that are not its to send.
+    middle, `early` answers without reading the body, `spoof` answers with headers that are not its to send, `pause-<n>`
+    takes n milliseconds.
     """
 
     CHUNK = b"\x5a" * 65536
@@ -187,6 +189,9 @@ class EchoService:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            return
+        if scope["path"] == "/health/live":  # a probe of the gateway's own: nothing a client sent
+            await Response()(scope, receive, send)
             return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         seen = Seen(scope["method"], scope["raw_path"], scope["query_string"], headers, request_id.get())
@@ -209,10 +214,11 @@ class EchoService:
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
                 await send({"type": "http.response.body", "body": b"some", "more_body": True})
                 raise RuntimeError("as asked")
-            case "early":
-                await Response("early", 409)(scope, receive, send)
-            case "spoof":
-                await Response("", 200, headers=SPOOFED)(scope, receive, send)
+            case "early" | "spoof" as kind:
+                await CANNED[kind](scope, receive, send)
+            case "pause":
+                await asyncio.sleep(int(name.partition("-")[2]) / 1000)
+                await self._echo(seen, scope, receive, send)
             case _:
                 await self._echo(seen, scope, receive, send)
 
@@ -265,3 +271,5 @@ SPOOFED = {
     "x-public": "kept",
     "etag": '"kept"',
 }
+
+CANNED = {"early": Response("early", 409), "spoof": Response("", 200, headers=SPOOFED)}

@@ -1,6 +1,6 @@
 """The gateway as one ASGI application: operations answered here, everything else through the pipeline."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
@@ -14,9 +14,11 @@ from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import Check, ProblemResponse, service_app
 from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id, request_id
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.concurrency import Concurrency
+from draftstore_gateway.cors import Cors
 from draftstore_gateway.documents import PublicDocument
 from draftstore_gateway.feed import ChangeFeed
 from draftstore_gateway.limits import Limiter
@@ -24,7 +26,7 @@ from draftstore_gateway.metrics import LimiterMetrics, metrics_router
 from draftstore_gateway.pipeline import Pipeline
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
-from draftstore_gateway.upstreams import SmallCalls, Upstream
+from draftstore_gateway.upstreams import Shielded, SmallCalls, Upstream
 from draftstore_gateway.verdict_cache import VerdictCache
 from draftstore_gateway.verdicts import Verdicts
 from draftstore_gateway.windows import parse_limits
@@ -35,12 +37,15 @@ _OPERATIONS = frozenset(
 
 
 class Gateway:
-    """Gives every request its id, and sends it to where it is answered."""
+    """Gives every request its id and its place in a trace, and sends it to where it is answered."""
 
-    def __init__(self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline) -> None:
+    def __init__(
+        self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline, *, cors_origins: Collection[str]
+    ) -> None:
         self._operations = operations
         self._document = document
         self._pipeline = pipeline
+        self._http: ASGIApp = Cors(self._answer, cors_origins) if cors_origins else self._answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -48,9 +53,8 @@ class Gateway:
                 await self._operations(scope, receive, send)
             case "http":
                 request_id.set(new_request_id())
-                await self._answer(scope, receive, send)
-            case _:
-                await send({"type": "websocket.close", "code": 1008})
+                trace.set(Trace.adopt(_values(scope, TRACEPARENT), _values(scope, TRACESTATE)))
+                await self._http(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in _OPERATIONS:
@@ -64,6 +68,11 @@ class Gateway:
             response = ProblemResponse(problem)
             response.headers[REQUEST_ID_HEADER] = request_id.get()
             await response(scope, receive, send)
+
+
+def _values(scope: Scope, name: str) -> list[str]:
+    wanted = name.encode()
+    return [value.decode("latin-1") for header, value in scope["headers"] if header == wanted]
 
 
 def _with_own_id(scope: Scope) -> Scope:
@@ -89,7 +98,9 @@ def create_app(
         addresses=ClientAddress(settings.trusted_proxies),
         verdicts=Verdicts(client, tokens, cache),
         admission=admission,
-        upstreams=upstreams,
+        upstreams={
+            audience: Shielded(upstream, settings.upstream_concurrency) for audience, upstream in upstreams.items()
+        },
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
     resources: list[AbstractAsyncContextManager[object]] = [
@@ -99,7 +110,8 @@ def create_app(
         *upstreams.values(),
     ]
     operations = _operations(resources, _checks(tokens, services), [metrics_router(registry)])
-    return Gateway(operations, PublicDocument(services, operations.openapi()), pipeline)
+    document = PublicDocument(services, operations.openapi())
+    return Gateway(operations, document, pipeline, cors_origins=settings.api_cors_origins)
 
 
 def _limits(settings: GatewaySettings, metrics: LimiterMetrics) -> tuple[Limiter, Admission]:

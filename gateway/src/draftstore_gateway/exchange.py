@@ -102,6 +102,8 @@ class Answer:
         self.status: int | None = None
         self.finished = False
         self.extra: list[tuple[bytes, bytes]] = []
+        self.notices: list[tuple[bytes, bytes]] = []
+        """What the route says in every answer; `extra` is about this request."""
         self.on_progress: Callable[[], None] = nothing
 
     async def send(self, message: Message) -> None:
@@ -137,7 +139,7 @@ class Answer:
         return {"type": "http.response.body", "body": b""}
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
-        own = [(REQUEST_ID_HEADER.encode(), self._id.encode()), *self.extra]
+        own = [(REQUEST_ID_HEADER.encode(), self._id.encode()), *self.notices, *self.extra]
         if self._body.unread:
             own.append((b"connection", b"close"))
         return own

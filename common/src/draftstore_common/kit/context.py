@@ -11,6 +11,12 @@ TIMEOUT_HEADER = "x-request-timeout"
 
 DEFAULT_TIMEOUT = 30.0
 
+DRAINING = "draining"
+"""In the state a server shares with its application and every request: an event, set when the server is about to end.
+
+What waits for something else to happen, a long poll say, answers then: it would hold up the end.
+"""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from draftstore_common.kit.context import request_id
+from draftstore_common.kit.trace import trace
 
 _SECRETS = re.compile(
     r"(?P<key>ds_(?:live|test|admin)_)[0-9A-Za-z]{8,}"
@@ -28,6 +29,11 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
+def _trace_id() -> dict[str, str]:
+    current = trace.get()
+    return {"trace_id": current.trace_id} if current is not None else {}
+
+
 class JsonFormatter(logging.Formatter):
     """A record as one JSON object; what the caller gave in `extra` stands beside the message."""
 
@@ -43,6 +49,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": request_id.get(),
+            **_trace_id(),
             **_extras(record),
         }
         if record.exc_info:
