@@ -15,7 +15,10 @@ from draftstore_identity.bootstrap import Reveal, bootstrap, print_once
 from draftstore_identity.context import Context
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.schema import check_migrated
-from draftstore_identity.service import KeyService, ServiceTokenService, TenantService, VerifyService
+from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.service_tokens import ServiceTokenService
+from draftstore_identity.service.tenants import TenantService
+from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.settings import IdentitySettings
 from draftstore_identity.signing import SigningKey, TokenIssuer
 from draftstore_identity.store import IdentityStore
@@ -36,7 +39,7 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
             yield
 
     title, text = "DraftStore identity", "Tenants, API keys and internal tokens."
-    return service_app(title, description=text, lifespan=lifespan, routers=[routes.public, routes.internal])
+    return service_app(title, description=text, lifespan=lifespan, routers=[*routes.PUBLIC, *routes.INTERNAL])
 
 
 @asynccontextmanager

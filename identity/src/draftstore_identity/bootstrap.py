@@ -56,7 +56,7 @@ async def bootstrap(
 
 
 async def _ensure_first_data_key(change: Changer, reveal: Reveal) -> Key | None:
-    if await change.insert_tenant(DEFAULT_TENANT_ID, DEFAULT_TENANT_NAME) is None:
+    if await change.tenants.insert(DEFAULT_TENANT_ID, DEFAULT_TENANT_NAME) is None:
         return None
     secret = api_keys.make("live")
     key = await _insert(change, KeyCreate(name="first data key", scopes=BACK_END_SCOPES), secret)
@@ -67,7 +67,7 @@ async def _ensure_first_data_key(change: Changer, reveal: Reveal) -> Key | None:
 async def _ensure_admin_key(change: Changer, given: SecretStr | None, reveal: Reveal) -> Key | None:
     if given is not None:
         return await _ensure_given_admin_key(change, given.get_secret_value())
-    if await change.admin_key_exists():
+    if await change.keys.admin_exists():
         return None
     secret = api_keys.make("admin")
     key = await _insert(change, KeyCreate(name="first admin key", kind="admin"), secret)
@@ -83,18 +83,18 @@ def _hand_over(reveal: Reveal, kind: KeyKind, secret: str) -> None:
 
 
 async def _ensure_given_admin_key(change: Changer, secret: str) -> Key | None:
-    if await change.secret_exists(digest(secret)):
+    if await change.keys.secret_exists(digest(secret)):
         return None
     return await _insert(change, KeyCreate(name="ADMIN_API_KEY", kind="admin"), secret)
 
 
 async def _insert(change: Changer, wanted: KeyCreate, secret: str) -> Key:
-    return await change.insert_key(new_key_row(secret, DEFAULT_TENANT_ID, parent_id=None), wanted)
+    return await change.keys.insert(new_key_row(secret, DEFAULT_TENANT_ID, parent_id=None), wanted)
 
 
 async def _ensure_signing_key(change: Changer, passphrase: bytes | None) -> SigningKey:
-    stored = await change.signing_key()
+    stored = await change.signing_keys.current()
     if stored is None:
         stored = new_signing_key(passphrase)
-        await change.insert_signing_key(stored)
+        await change.signing_keys.insert(stored)
     return open_signing_key(stored, passphrase)

@@ -6,7 +6,10 @@ from fastapi import Request
 
 from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
-from draftstore_identity.service import KeyService, ServiceTokenService, TenantService, VerifyService
+from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.service_tokens import ServiceTokenService
+from draftstore_identity.service.tenants import TenantService
+from draftstore_identity.service.verify import VerifyService
 from draftstore_identity.store import IdentityStore
 
 

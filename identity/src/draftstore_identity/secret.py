@@ -5,7 +5,7 @@ from uuid import UUID
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.kit.ids import uuid7
-from draftstore_identity.store import NewKeyRow
+from draftstore_identity.store.keys import NewKeyRow
 
 
 def digest(secret: str) -> bytes:

@@ -48,12 +48,12 @@ async def test_an_instance_that_goes_silent_in_a_change_does_not_hold_up_the_oth
 
 async def _revoke_but_fall_silent(store: IdentityStore, key_id: UUID) -> None:
     async with store.change() as silent:
-        await silent.revoke_key(key_id)
+        await silent.keys.revoke(key_id)
         async with asyncio.timeout(20), store.change() as other:
-            key = await other.key(key_id)
+            key = await other.keys.get(key_id)
             assert key is not None
             assert key.revoked_at is None
-        await silent.key(key_id)
+        await silent.keys.get(key_id)
 
 
 async def test_a_request_whose_time_is_over_waits_for_no_other_change(identity: Installation) -> None:
@@ -77,7 +77,7 @@ async def test_no_more_connections_are_made_than_the_setting_allows(identity: In
     async with store.read() as reader:
         with pytest.raises(DatabaseUnavailable):
             await asyncio.wait_for(_read_within(0.1, store), 5)
-        await reader.public_keys()
+        await reader.signing_keys.public()
     await store.check()
     await database.dispose()
 

@@ -236,7 +236,7 @@ async def test_a_key_not_yet_active_is_published_before_it_signs(identity: Insta
     try:
         published = (await identity.send("GET", "/.well-known/jwks.json")).json()["keys"]
         async with identity.app.state.context.store.read() as reader:
-            signing = await reader.signing_key()
+            signing = await reader.signing_keys.current()
     finally:
         await identity.sql("DELETE FROM identity.signing_keys WHERE kid = 'next'")
     assert "next" in {key["kid"] for key in published}

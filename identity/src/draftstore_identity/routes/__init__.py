@@ -1,0 +1,9 @@
+"""What identity answers: administration to keys, verification and tokens to services."""
+
+from draftstore_identity.routes import internal, keys, tenants
+
+PUBLIC = (keys.router, tenants.router)
+"""What the gateway forwards."""
+
+INTERNAL = (internal.router,)
+"""What only services reach."""

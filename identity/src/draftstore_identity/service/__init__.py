@@ -1,0 +1,1 @@
+"""The rules of identity, by noun. No SQL, no HTTP."""
