@@ -15,7 +15,7 @@ from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id, req
 from draftstore_common.kit.errors import Problem
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
-from draftstore_gateway.documents import PublicDocument
+from draftstore_gateway.documents import INTRODUCTION, PublicDocument
 from draftstore_gateway.limits import Limiter, parse_limits
 from draftstore_gateway.pipeline import Pipeline
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
@@ -75,8 +75,9 @@ def create_app(
     """The gateway over these services. Its lifespan enters the transport and the upstreams."""
     tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
     limiter = Limiter(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    table = RouteTable(routes)
     pipeline = Pipeline(
-        routes=RouteTable(routes),
+        routes=table,
         addresses=ClientAddress(settings.trusted_proxies),
         verdicts=Verdicts(IdentityClient(identity, tokens)),
         admission=Admission(
@@ -88,7 +89,7 @@ def create_app(
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
     operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, services))
-    return Gateway(operations, PublicDocument(services, operations.openapi()), pipeline)
+    return Gateway(operations, PublicDocument(services, operations.openapi(), table), pipeline)
 
 
 def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Mapping[str, Check]) -> FastAPI:
@@ -100,7 +101,7 @@ def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Map
                 await stack.enter_async_context(resource)
             yield
 
-    return service_app("DraftStore", lifespan=lifespan, routers=[], description="Two-stage file uploads.")
+    return service_app("DraftStore", lifespan=lifespan, routers=[], description=INTRODUCTION)
 
 
 def _checks(tokens: ServiceTokens, services: Mapping[Audience, Transport]) -> dict[str, Check]:

@@ -21,7 +21,8 @@ class Route:
     """One method of one path.
 
     `scope` None: the service decides by the kind of key. `max_body` None: the route streams bytes of any length,
-    for as long as they keep moving.
+    for as long as they keep moving. `anonymous`: needs no key and looks at none; the service is called in the gateway's
+    own name, and every call is charged to the client's address.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Route:
     audience: Audience
     scope: Scope | None
     max_body: int | None = JSON_LIMIT
+    anonymous: bool = False
 
 
 _DRAFTS = Audience.DRAFTS

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from draftstore_common.contracts.administration import Key, KeyCreate, KeyPage, NewKey
+from draftstore_common.kit.openapi import problems
 from draftstore_identity.paging import page
 from draftstore_identity.routes.caller import Caller, Ctx, ListQuery
 
@@ -18,14 +19,14 @@ class KeyListQuery(ListQuery):
     tenant_id: UUID | None = None
 
 
-@router.post("/keys", status_code=201)
+@router.post("/keys", status_code=201, responses=problems(404))
 async def create_key(body: KeyCreate, caller: Caller, context: Ctx, response: Response) -> NewKey:
     """Issue a key. Its secret is in this answer and nowhere else."""
     response.headers["Cache-Control"] = "no-store"
     return await context.keys.issue(caller, body)
 
 
-@router.get("/keys")
+@router.get("/keys", responses=problems(404))
 async def list_keys(query: Annotated[KeyListQuery, Query()], caller: Caller, context: Ctx) -> KeyPage:
     """Keys, newest first: all for an admin key, the data keys of its own tenant for a data key."""
     return await context.keys.list(caller, page(query.limit, query.cursor), query.tenant_id)

@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from draftstore_common.contracts.administration import Tenant, TenantCreate, TenantPage
+from draftstore_common.kit.openapi import problems
 from draftstore_identity.paging import page
 from draftstore_identity.routes.caller import Caller, Ctx, ListQuery
 
 router = APIRouter(prefix="/api/v1", tags=["admin"])
 
 
-@router.post("/tenants", status_code=201)
+@router.post("/tenants", status_code=201, responses=problems(409))
 async def create_tenant(body: TenantCreate, caller: Caller, context: Ctx) -> Tenant:
     """Make a tenant."""
     return await context.tenants.create(caller, body)
