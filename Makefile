@@ -61,6 +61,10 @@ check: $(VENV)/installed-for-tests ## lint, types and import rules
 model: ## check the model of the protocol (needs spin and a C compiler)
 	@$(PYTHON) docs/model/check.py
 
+.PHONY: errors
+errors: $(VENV)/installed ## write docs/errors.md, the list of all error codes
+	@$(BIN)/python docs/errors.py
+
 .PHONY: format
 format: $(VENV)/installed-for-tests ## let the linter mend what it can
 	@$(BIN)/ruff check --fix $(SOURCES)

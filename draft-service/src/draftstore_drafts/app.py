@@ -46,7 +46,7 @@ def create_app(settings: DraftSettings, *, identity: Transport, metadata: Transp
                 yield
             await confirmer.drain(settings.shutdown_grace)
 
-    return service_app("DraftStore draft-service", lifespan=lifespan, routers=[routes.router])
+    return service_app("DraftStore draft-service", lifespan=lifespan, routers=[routes.router], tags=routes.TAGS)
 
 
 def _context(

@@ -19,7 +19,7 @@ from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.concurrency import Concurrency
 from draftstore_gateway.cors import Cors
-from draftstore_gateway.documents import PublicDocument
+from draftstore_gateway.documents import INTRODUCTION, PublicDocument
 from draftstore_gateway.feed import ChangeFeed
 from draftstore_gateway.limits import Limiter
 from draftstore_gateway.metrics import LimiterMetrics, metrics_router
@@ -93,8 +93,9 @@ def create_app(
     tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
     client, cache, registry = IdentityClient(identity, tokens), VerdictCache(), CollectorRegistry()
     limiter, admission = _limits(settings, LimiterMetrics(registry))
+    table = RouteTable(routes)
     pipeline = Pipeline(
-        routes=RouteTable(routes),
+        routes=table,
         addresses=ClientAddress(settings.trusted_proxies),
         verdicts=Verdicts(client, tokens, cache),
         admission=admission,
@@ -110,7 +111,7 @@ def create_app(
         *upstreams.values(),
     ]
     operations = _operations(resources, _checks(tokens, services), [metrics_router(registry)])
-    document = PublicDocument(services, operations.openapi())
+    document = PublicDocument(services, operations.openapi(), table)
     return Gateway(operations, document, pipeline, cors_origins=settings.api_cors_origins)
 
 
@@ -138,7 +139,7 @@ def _operations(
                 await stack.enter_async_context(resource)
             yield
 
-    return service_app("DraftStore", lifespan=lifespan, routers=routers, description="Two-stage file uploads.")
+    return service_app("DraftStore", lifespan=lifespan, routers=routers, description=INTRODUCTION)
 
 
 def _checks(tokens: ServiceTokens, services: Mapping[Audience, Transport]) -> dict[str, Check]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 DEFAULT_TENANT_ID = UUID("00000000-0000-7000-8000-000000000000")
@@ -29,6 +29,11 @@ class Answer(BaseModel):
     """What a service answers. Unknown fields are ignored: an older caller must survive a newer service."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def example(**fields: JsonValue) -> ConfigDict:
+    """The configuration of a model that shows how it is sent: for readers of the document, and for tests made of it."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 def broken_rule(code: str, message: str) -> PydanticCustomError:
@@ -58,5 +63,5 @@ def _canonical_sha256(value: str) -> str:
 Sha256 = Annotated[str, AfterValidator(_canonical_sha256)]
 """A SHA-256 digest, 64 lower-case hexadecimal digits; base64, as S3 headers carry it, is accepted on input."""
 
-Cursor = Annotated[str, Field(max_length=512)]
+Cursor = Annotated[str, Field(max_length=512, description="`next_cursor` of the page before; none for the first")]
 """An opaque place in a list, made by the service that answered it."""

@@ -34,6 +34,7 @@ from draftstore_common.kit.errors import (
     chain,
     problem_body,
 )
+from draftstore_common.kit.openapi import describe_problems
 from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_common.kit.validation import validation_problem
 
@@ -149,9 +150,36 @@ async def _on_http(_: Request, error: Exception) -> ProblemResponse:
             return ProblemResponse(Problem())
 
 
-def service_app(title: str, *, lifespan: Lifespan, routers: list[APIRouter], description: str = "") -> FastAPI:
-    """A FastAPI application with request context, problem details and health routes."""
-    app = FastAPI(title=title, description=description, lifespan=lifespan, redoc_url=None)
+class _Service(FastAPI):
+    """An application whose document tells how every route refuses."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            describe_problems(super().openapi())
+        assert self.openapi_schema is not None  # noqa: S101  made and kept by FastAPI
+        return self.openapi_schema
+
+
+def service_app(
+    title: str,
+    *,
+    lifespan: Lifespan,
+    routers: list[APIRouter],
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """A FastAPI application with request context, problem details and health routes.
+
+    `tags` says what the groups of its routes are about. Operations are known in the document by their functions' names.
+    """
+    app = _Service(
+        title=title,
+        description=description,
+        lifespan=lifespan,
+        redoc_url=None,
+        openapi_tags=[{"name": name, "description": text} for name, text in (tags or {}).items()],
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.readiness = _Readiness()
     app.add_middleware(RequestContext)
     app.add_exception_handler(Problem, _on_problem)
@@ -172,7 +200,7 @@ async def live() -> dict[str, str]:
 
 
 @_health.get("/health/ready")
-@_health.get("/health")
+@_health.get("/health", name="health")
 async def ready(request: Request) -> JSONResponse:
     """Everything this service needs answers; 503 names what does not. Asked again at most once a second.
 

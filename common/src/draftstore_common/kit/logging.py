@@ -2,27 +2,15 @@
 
 import json
 import logging
-import re
 import sys
 import time
 from typing import Any
 
 from draftstore_common.kit.context import request_id
+from draftstore_common.kit.redaction import redact
 from draftstore_common.kit.trace import trace
 
-_SECRETS = re.compile(
-    r"(?P<key>ds_(?:live|test|admin)_)[0-9A-Za-z]{8,}"
-    r"|(?P<bearer>(?i:bearer)(?:\s+|%20))[^\s\"',]+"
-    r"|(?P<signed>(?i:x-amz-(?:signature|credential|security-token)|signature|credential)(?:=|%3D))[^&\s\"',]+"
-    r"|(?P<url>://[^:/@\s]+:)[^@/\s]+(?=@)"
-)
-
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def redact(text: str) -> str:
-    """The text with API keys, bearer tokens, presigned signatures and passwords in URLs masked."""
-    return _SECRETS.sub(lambda found: f"{next(part for part in found.groups() if part)}***", text)
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -7,3 +7,5 @@ PUBLIC = (leaks.router, keys.router, tenants.router)
 
 INTERNAL = (internal.router,)
 """What only services reach."""
+
+TAGS = {"admin": "API keys and tenants, for those who administer them."}

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from draftstore_common.contracts.administration import Key, KeyCreate, KeyImport, KeyPage, KeyPatch, KeyRotate, NewKey
 from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
+from draftstore_common.kit.openapi import problems
 from draftstore_identity.paging import page
 from draftstore_identity.routes.answers import answered, replays
 from draftstore_identity.routes.caller import Caller, Ctx, ListQuery
@@ -20,7 +21,7 @@ class KeyListQuery(ListQuery):
     tenant_id: UUID | None = None
 
 
-@router.post("/keys", status_code=201, response_model=NewKey, responses=replays(Key))
+@router.post("/keys", status_code=201, response_model=NewKey, responses=replays(Key) | problems(404))
 async def create_key(body: KeyCreate, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None) -> Response:
     """Issue a key. Its secret is in this answer and nowhere else."""
     key = idempotency_key(idempotency, caller.principal, "keys", body)
@@ -34,7 +35,7 @@ async def import_key(body: KeyImport, caller: Caller, context: Ctx, idempotency:
     return answered(await context.keys.adopt(caller, body, key))
 
 
-@router.get("/keys")
+@router.get("/keys", responses=problems(404))
 async def list_keys(query: Annotated[KeyListQuery, Query()], caller: Caller, context: Ctx) -> KeyPage:
     """Keys, newest first: all for an admin key, the data keys of its own tenant for a data key."""
     return await context.keys.list(caller, page(query.limit, query.cursor), query.tenant_id)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from draftstore_common.contracts.administration import Tenant, TenantCreate, TenantPage, TenantPatch
 from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
+from draftstore_common.kit.openapi import problems
 from draftstore_identity.paging import page
 from draftstore_identity.routes.answers import answered, replays
 from draftstore_identity.routes.caller import Caller, Ctx, ListQuery
@@ -14,7 +15,7 @@ from draftstore_identity.routes.caller import Caller, Ctx, ListQuery
 router = APIRouter(prefix="/api/v1", tags=["admin"])
 
 
-@router.post("/tenants", status_code=201, response_model=Tenant, responses=replays(Tenant))
+@router.post("/tenants", status_code=201, response_model=Tenant, responses=replays(Tenant) | problems(409))
 async def create_tenant(
     body: TenantCreate, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None
 ) -> Response:
