@@ -46,7 +46,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         _let_go_of_who_takes_nothing(transport)
-        self._closing = self.app_state[DRAINING].is_set()
+        draining: asyncio.Event | None = self.app_state.get(DRAINING)
+        self._closing = draining is not None and draining.is_set()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
