@@ -78,6 +78,7 @@ ROUTES: Sequence[Route] = (
     Route("GET", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants/{id}", _IDENTITY, None),
     Route("PATCH", "/api/v1/tenants/{id}", _IDENTITY, None),
+    Route("GET", "/api/v1/audit", _IDENTITY, None),
 )
 
 

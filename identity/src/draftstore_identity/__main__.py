@@ -4,6 +4,7 @@
 `rotate-signing-key` publishes the next key for internal tokens, which signs in ten minutes; identity does so by itself
 every SIGNING_KEY_LIFETIME seconds. With `--now` the new key signs at once and all others are withdrawn: for one that
 may have leaked.
+`prune-audit --older-than DAYS` removes old entries of the audit log, as the owner of the schema, and says so there.
 """
 
 import argparse
@@ -23,7 +24,10 @@ from draftstore_identity.schema import check_migrated, migrate
 from draftstore_identity.service.signing_keys import SigningKeyService
 from draftstore_identity.settings import IdentitySettings, MigrationSettings, SigningSettings
 from draftstore_identity.store import IdentityStore
+from draftstore_identity.store.pruning import prune
 from draftstore_identity.tables import SERVICE_ROLE
+
+MAX_DAYS = 36_500
 
 
 def main() -> None:
@@ -34,6 +38,8 @@ def main() -> None:
             _migrate(load(MigrationSettings))
         case "rotate-signing-key":
             _rotate(load(SigningSettings), now=arguments.now)
+        case "prune-audit":
+            _prune(load(MigrationSettings), days=arguments.older_than)
         case _:
             _serve(load(IdentitySettings))
 
@@ -47,7 +53,16 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("migrate", help="bring the schema up to date")
     rotate = commands.add_parser("rotate-signing-key", help="publish the next key for internal tokens")
     rotate.add_argument("--now", action="store_true", help="sign with it at once, and withdraw all others")
+    prune_audit = commands.add_parser("prune-audit", help="remove old entries of the audit log")
+    prune_audit.add_argument("--older-than", type=_days, required=True, metavar="DAYS", help="how old they must be")
     return parser.parse_args()
+
+
+def _days(given: str) -> int:
+    number = int(given)
+    if not 1 <= number <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"give a number of days from 1 to {MAX_DAYS}")
+    return number
 
 
 def _migrate(settings: MigrationSettings) -> None:
@@ -71,6 +86,17 @@ async def _rotated(settings: SigningSettings, *, now: bool) -> None:
     finally:
         await database.dispose()
     _say({"kid": key.kid, "signs_at": key.active_at.isoformat()})
+
+
+def _prune(settings: MigrationSettings, *, days: int) -> None:
+    logging.configure("identity", settings.log_level)
+    run_or_exit(_pruned(settings.database_url.get_secret_value(), days))
+
+
+async def _pruned(database_url: str, days: int) -> None:
+    request_id.set(new_request_id())
+    pruned = await prune(database_url, days=days)
+    _say({"before": pruned.before.isoformat(), "deleted": pruned.deleted})
 
 
 def _say(report: Mapping[str, object]) -> None:

@@ -18,6 +18,7 @@ from draftstore_identity.bootstrap import Reveal, bootstrap, print_once
 from draftstore_identity.context import Context
 from draftstore_identity.limits import AdminLimit
 from draftstore_identity.schema import check_migrated
+from draftstore_identity.service.audit import AuditService
 from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
 from draftstore_identity.service.last_uses import LastUses
@@ -91,6 +92,7 @@ def _context(
         verify=VerifyService(store, tokens, last_uses),
         service_tokens=ServiceTokenService(settings.service_keys, tokens),
         feed=ChangeFeed(store, bell),
+        audit=AuditService(store, refusals),
         keys=KeyService(store, refusals),
         rotation=RotationService(store, refusals),
         leaks=LeakService(store),

@@ -6,6 +6,7 @@ from fastapi import Request
 
 from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
+from draftstore_identity.service.audit import AuditService
 from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
 from draftstore_identity.service.leaks import LeakService
@@ -26,6 +27,7 @@ class Context:
     verify: VerifyService
     service_tokens: ServiceTokenService
     feed: ChangeFeed
+    audit: AuditService
     keys: KeyService
     rotation: RotationService
     leaks: LeakService

@@ -95,6 +95,12 @@ def check_administers_tenants(actor: Key) -> None:
         raise WrongKeyKind("Tenants are the business of admin keys. Use an admin key.")
 
 
+def check_reads_audit(actor: Key) -> None:
+    """Raise `ScopeMissing` unless the key may read the audit log."""
+    if actor.kind == "data" and Scope.AUDIT_READ not in actor.scopes:
+        raise ScopeMissing(f"This key lacks the scope {Scope.AUDIT_READ}. Use an admin key, or a key that has it.")
+
+
 def sees(actor: Key, key: Key) -> bool:
     """Whether one key may know of another: an admin key of all, a data key of the data keys of its tenant."""
     return actor.kind == "admin" or (key.kind == "data" and key.tenant_id == actor.tenant_id)

@@ -140,6 +140,13 @@ def test_a_patch_with_what_is_there_changes_nothing(same: dict[str, Any]) -> Non
     assert domain.changed_fields(a_key(), KeyPatch.model_validate(same)) == frozenset()
 
 
+def test_scopes_are_written_in_one_order_in_every_process() -> None:
+    """What is compared as text, the fingerprint of a repeated request, must not depend on how a set is laid out."""
+    ask = wanted(scopes=list(Scope))
+    assert ask.model_dump(mode="json")["scopes"] == sorted(Scope)
+    assert KeyPatch(scopes=frozenset(Scope)).model_dump(mode="json")["scopes"] == sorted(Scope)
+
+
 @pytest.mark.parametrize(
     ("own", "wanted_end", "longer"),
     [

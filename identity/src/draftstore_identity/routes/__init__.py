@@ -1,8 +1,8 @@
 """What identity answers: administration to keys, verification and tokens to services."""
 
-from draftstore_identity.routes import internal, keys, leaks, tenants
+from draftstore_identity.routes import audit, internal, keys, leaks, tenants
 
-PUBLIC = (leaks.router, keys.router, tenants.router)
+PUBLIC = (leaks.router, keys.router, tenants.router, audit.router)
 """What the gateway forwards."""
 
 INTERNAL = (internal.router,)

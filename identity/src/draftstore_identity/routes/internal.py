@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from draftstore_common.access import only
+from draftstore_common.contracts.audit import AccessEvents
 from draftstore_common.contracts.identity import (
     Changes,
     ChangesRequest,
@@ -30,6 +31,16 @@ async def verify(body: VerifyRequest, context: Ctx) -> Verdict:
 async def changes(body: ChangesRequest, request: Request, context: Ctx) -> Changes:
     """What changed about keys and tenants, waiting for something to."""
     return await context.feed.changes(body, getattr(request.state, DRAINING, None))
+
+
+@router.post(
+    "/internal/access-events",
+    status_code=204,
+    dependencies=[Depends(only(ServiceName.GATEWAY, ServiceName.DRAFTS))],
+)
+async def access_events(body: AccessEvents, context: Ctx) -> None:
+    """Keep accesses in the audit log."""
+    await context.audit.keep(body.events)
 
 
 @router.post("/internal/service-token")

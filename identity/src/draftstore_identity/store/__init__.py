@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from draftstore_common.kit.database import database_errors, deadline
 from draftstore_identity.author import ITSELF, Author
-from draftstore_identity.store.audit import AuditLog, AuditRow
+from draftstore_identity.store.audit import AuditLog, AuditReader, AuditRow
 from draftstore_identity.store.changes import ChangeLog
 from draftstore_identity.store.feed import ChangeReader
 from draftstore_identity.store.idempotency import IdempotencyKeys
@@ -32,12 +32,14 @@ class Reader:
     tenants: TenantReader
     signing_keys: SigningKeyReader
     changes: ChangeReader
+    audit: AuditReader
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.keys = KeyReader(connection)
         self.tenants = TenantReader(connection)
         self.signing_keys = SigningKeyReader(connection)
         self.changes = ChangeReader(connection)
+        self.audit = AuditReader(connection)
 
 
 class Changer(Reader):
