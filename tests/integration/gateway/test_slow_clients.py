@@ -31,9 +31,15 @@ class Target:
     service: EchoService
     headers: dict[str, str]
 
-    def open_files(self) -> int:
-        """How many descriptors the gateway holds."""
-        return len(list((self.gateway.proc / "fd").iterdir()))
+    def holds(self, client_port: int) -> bool:
+        """Whether it has a connection with this port of ours (proc_pid_net(5))."""
+        rows = [line.split() for line in (self.gateway.proc / "net" / "tcp").read_text().splitlines()[1:]]
+        ends = {(_port(row[1]), _port(row[2])) for row in rows}
+        return (self.gateway.port, client_port) in ends
+
+
+def _port(address: str) -> int:
+    return int(address.partition(":")[2], 16)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -117,17 +123,18 @@ async def test_a_body_that_does_not_end_is_a_408(
 
 @pytest.mark.parametrize("name", ["endless", "stream-64"])
 async def test_an_answer_nobody_takes_is_given_up_with_its_connection(target: Target, name: str) -> None:
-    before = target.open_files()
     target.service.reset()
     async with connected(target.gateway.port) as (_, writer):
+        port = writer.get_extra_info("sockname")[1]
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(request("GET", f"/streams/{name}", target.headers))
         await asyncio.wait_for(target.service.begun.wait(), LONG)
+        assert target.holds(port)
 
         async def let_go() -> bool:
-            return target.open_files() <= before
+            return not target.holds(port)
 
-        await until(let_go, "the gateway holds neither client nor service", seconds=LONG)
+        await until(let_go, "the gateway lets its client go", seconds=LONG)
 
 
 async def test_a_stream_may_be_slow_as_long_as_it_moves(target: Target) -> None:
