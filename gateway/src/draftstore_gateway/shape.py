@@ -73,7 +73,8 @@ def check_headers(headers: Pairs, *, http_version: str) -> None:
             raise MalformedRequest("Use only letters, digits and hyphens in header names.", code="header_name_invalid")
         if _BAD_VALUE.search(value):
             raise MalformedRequest("Remove control characters from header values.", code="header_value_invalid")
-        _check_text(value)
+        if not value.isascii():
+            _check_text(value)
     _check_repeats(headers)
     _check_framing(dict(headers), http_version)
 

@@ -14,6 +14,7 @@ from integration.gateway.hostile import GOOD, HOSTILE, KEY, Expected, Hostile
 from support.gateway import EchoService, KnownKey, SmallIdentity
 from support.gateway_process import GatewayProcess, gateway_process
 from support.raw_http import RawAnswer, connected, exchange, read_answer
+from support.running_gateway import Running
 from support.until import until
 from support.uvicorn_server import served
 
@@ -31,18 +32,22 @@ class Target:
 
     async def suffer(self, attack: Hostile) -> list[Expected]:
         """What a client that sends this gets, in order; fails if the connection does not end as it should."""
-        async with connected(self.gateway.port) as (reader, writer):
-            sending = asyncio.create_task(_send(writer, attack.sent.replace(KEY, self.key.secret.encode())))
-            async with asyncio.timeout(PATIENCE):
-                answers = [_told(await read_answer(reader)) for _ in attack.answers]
-                if attack.closed:
-                    await _ends(reader)
-            sending.cancel()
-        return answers
+        return await _attack(self.gateway.port, self.key.secret, attack)
 
     async def open_files(self) -> int:
         """How many descriptors the gateway holds, once the connections of this test are closed."""
         return len(list((self.gateway.proc / "fd").iterdir()))
+
+
+async def _attack(port: int, secret: str, attack: Hostile) -> list[Expected]:
+    async with connected(port) as (reader, writer):
+        sending = asyncio.create_task(_send(writer, attack.sent.replace(KEY, secret.encode())))
+        async with asyncio.timeout(PATIENCE):
+            answers = [_told(await read_answer(reader)) for _ in attack.answers]
+            if attack.closed:
+                await _ends(reader)
+        sending.cancel()
+    return answers
 
 
 def _told(answer: RawAnswer) -> Expected:
@@ -113,3 +118,15 @@ async def test_none_of_them_makes_the_gateway_log_an_error(target: Target) -> No
     log = target.gateway.child.stderr.read_text()
     assert '"level": "ERROR"' not in log
     assert "Traceback" not in log
+
+
+async def test_none_of_them_leaves_a_task_behind(gateway: Running) -> None:
+    secret = gateway.identity.issue(*Scope, rate_limits=[]).secret
+    await gateway.client.get("/health/ready")
+    before = len(asyncio.all_tasks())
+    await asyncio.gather(*(_attack(gateway.port, secret, attack) for attack in HOSTILE))
+
+    async def as_many_as_before() -> bool:
+        return len(asyncio.all_tasks()) <= before
+
+    await until(as_many_as_before, "tasks have ended")
