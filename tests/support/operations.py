@@ -57,6 +57,11 @@ class Operation:
         return bool(self.content["security"] == [])
 
     @property
+    def takes_input(self) -> bool:
+        """Whether there is anything to get wrong in a request."""
+        return "requestBody" in self.content or bool(self.content.get("parameters"))
+
+    @property
     def scope(self) -> str | None:
         """The scope of a data route; None where the service decides by the kind of key."""
         scopes = [] if self.anonymous else self.content["security"][0]["apiKey"]
