@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
+from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -41,6 +42,7 @@ from draftstore_common.kit.context import request_id
 from draftstore_common.kit.errors import Unauthorized
 from draftstore_common.kit.ids import uuid7
 from draftstore_common.kit.tokens import ALGORITHM, ISSUER
+from support.small_feed import SmallFeed
 
 SERVICE_KEY = "the-gateways-own-key"
 
@@ -53,23 +55,28 @@ class KnownKey:
     principal: Principal
     rate_limits: list[RateLimit] | None = None
     cidrs: list[IPv4Network | IPv6Network] = field(default_factory=list)
+    tenant_rate_limits: list[RateLimit] = field(default_factory=list)
 
 
 class SmallIdentity:
-    """An identity with its keys in memory. Counts what it is asked."""
+    """An identity with its keys and its feed of changes in memory. Counts what it is asked."""
 
     def __init__(self) -> None:
         self.verifications = 0
         self.service_key = SERVICE_KEY
         self.asked = asyncio.Event()
         self.hold: asyncio.Event | None = None
-        """What a verification waits for before it answers."""
+        """What a verification waits for before it looks."""
+        self.delay: asyncio.Event | None = None
+        """What the answer of a verification waits for, once it is known."""
+        self.feed = SmallFeed()
         self._keys: dict[str, KnownKey] = {}
         self._signing_key = ec.generate_private_key(ec.SECP256R1())
         self.app = Starlette(
             routes=[
                 Route("/internal/service-token", self._service_token, methods=["POST"]),
                 Route("/internal/verify", self._verify, methods=["POST"]),
+                Route("/internal/changes", self.feed.answer, methods=["POST"]),
                 Route("/.well-known/jwks.json", self._jwks),
             ]
         )
@@ -78,21 +85,23 @@ class SmallIdentity:
         self,
         *scopes: Scope,
         kind: KeyKind = "data",
-        rate_limits: list[RateLimit] | None = None,
-        cidrs: list[IPv4Network | IPv6Network] | None = None,
+        tenant_id: UUID = DEFAULT_TENANT_ID,
+        lineage: UUID | None = None,
+        **more: Any,
     ) -> KnownKey:
-        """A new key of the default tenant."""
+        """A new key; `more` as in `KnownKey`."""
         key_id = uuid7()
         principal = Principal(
-            tenant_id=DEFAULT_TENANT_ID, key_id=key_id, lineage=key_id, kind=kind, scopes=frozenset(scopes)
+            tenant_id=tenant_id, key_id=key_id, lineage=lineage or key_id, kind=kind, scopes=frozenset(scopes)
         )
         secret = api_keys.make("admin" if kind == "admin" else "live")
-        self._keys[secret] = KnownKey(secret, principal, rate_limits, cidrs or [])
+        self._keys[secret] = KnownKey(secret, principal, **more)
         return self._keys[secret]
 
-    def revoke(self, key: KnownKey) -> None:
-        """Forget a key."""
+    async def revoke(self, key: KnownKey) -> None:
+        """Forget a key, and tell the feed."""
         del self._keys[key.secret]
+        await self.feed.note(key.principal.key_id)
 
     async def _service_token(self, request: Request) -> Response:
         if request.headers["authorization"] != f"Bearer {self.service_key}":
@@ -111,7 +120,10 @@ class SmallIdentity:
         key = self._keys.get(asked.secret)
         if key is None:
             return ProblemResponse(Unauthorized("This API key does not exist here.", code="api_key_unknown"))
-        return Response(self._verdict(key, asked.audience).model_dump_json(), media_type="application/json")
+        verdict = self._verdict(key, asked.audience)
+        if self.delay is not None:
+            await self.delay.wait()
+        return Response(verdict.model_dump_json(), media_type="application/json")
 
     def _verdict(self, key: KnownKey, audience: Audience) -> Verdict:
         return Verdict(
@@ -119,8 +131,9 @@ class SmallIdentity:
             token=self._sign(PRINCIPAL_TOKEN, audience, principal_claims(key.principal), seconds=60),
             token_expires_at=datetime.now(UTC) + timedelta(seconds=60),
             rate_limits=key.rate_limits,
+            tenant_rate_limits=key.tenant_rate_limits,
             cidrs=key.cidrs,
-            sequence=1,
+            sequence=self.feed.sequence,
         )
 
     def _sign(self, kind: str, audience: Audience, claims: dict[str, Any], *, seconds: int) -> str:

@@ -64,15 +64,16 @@ class Installation:
         """What the gateway is told of a secret."""
         return await self.client().verify(VerifyRequest(secret=secret, audience=audience, client_ip=client_ip))
 
-    async def call(self, secret: str, method: str, path: str, body: Any = None) -> httpx.Response:
+    async def call(self, secret: str, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """A request with this key, as it arrives through the gateway."""
         verdict = await self.verify(secret, Audience.IDENTITY)
-        return await self.send(method, path, body, token=verdict.token)
+        return await self.send(method, path, body, token=verdict.token, **headers)
 
-    async def send(self, method: str, path: str, body: Any = None, *, token: str = "") -> httpx.Response:
-        """A request with this bearer token."""
+    async def send(self, method: str, path: str, body: Any = None, *, token: str = "", **more: str) -> httpx.Response:
+        """A request with this bearer token and more headers, `_` in their names for `-`."""
         transport = httpx.ASGITransport(self.app)
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers = {name.replace("_", "-"): value for name, value in more.items()}
+        headers |= {"authorization": f"Bearer {token}"} if token else {}
         async with httpx.AsyncClient(transport=transport, base_url="http://identity") as http:
             return await http.request(method, path, json=body, headers=headers)
 
@@ -103,6 +104,13 @@ class Installation:
 async def installed(database_url: str, **more: Any) -> AsyncIterator[Installation]:
     """A fresh installation on an empty database."""
     await migrate(database_url)
+    async with started(database_url, **more) as installation:
+        yield installation
+
+
+@asynccontextmanager
+async def started(database_url: str, **more: Any) -> AsyncIterator[Installation]:
+    """The first start on a migrated database."""
     revealed = Revealed()
     app = create_app(settings(database_url, **more), reveal=revealed)
     async with AsgiLifespan(app):

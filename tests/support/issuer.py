@@ -34,11 +34,11 @@ class Issuer:
         keys = {"keys": [{**public, "kid": self._kid, "alg": ALGORITHM, "use": "sig"}]}
         return Reply(200, {}, json.dumps(keys).encode())
 
-    def token(self, subject: str, audience: Audience, *, kind: str = SERVICE_TOKEN, **claims: Any) -> str:
+    def token(self, subject: str, audience: Audience, *, typ: str = SERVICE_TOKEN, **claims: Any) -> str:
         """A token of this kind, good for a minute."""
         now = int(time.time())
         common = {"iss": ISSUER, "aud": audience, "sub": subject, "iat": now, "exp": now + 60, "jti": random_base62(8)}
-        headers: Mapping[str, str] = {"kid": self._kid, "typ": kind}
+        headers: Mapping[str, str] = {"kid": self._kid, "typ": typ}
         return jwt.encode({**common, **claims}, self._key, ALGORITHM, headers=dict(headers))
 
     def service(self, name: ServiceName) -> "ServiceSource":
@@ -55,3 +55,6 @@ class ServiceSource:
 
     async def token(self, audience: Audience) -> str:
         return self._issuer.token(self._name, audience)
+
+    def forget(self, audience: Audience, token: str) -> None:
+        raise AssertionError(f"a good token for {audience} was refused: {token}")

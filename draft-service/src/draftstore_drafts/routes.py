@@ -31,9 +31,9 @@ from draftstore_common.contracts.drafts import (
 )
 from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.names import NamePrefix, ObjectName
+from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
 from draftstore_common.kit.openapi import headers, problems
 from draftstore_drafts.context import Context
-from draftstore_drafts.idempotency import IdempotencyHeader, idempotency_key
 from draftstore_drafts.service import DraftListing
 
 router = APIRouter(prefix="/api/v1")

@@ -1,9 +1,10 @@
 """The gateway as one ASGI application: operations answered here, everything else through the pipeline."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.clients.identity import IdentityClient
@@ -15,15 +16,22 @@ from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id, req
 from draftstore_common.kit.errors import Problem
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
+from draftstore_gateway.concurrency import Concurrency
 from draftstore_gateway.documents import INTRODUCTION, PublicDocument
-from draftstore_gateway.limits import Limiter, parse_limits
+from draftstore_gateway.feed import ChangeFeed
+from draftstore_gateway.limits import Limiter
+from draftstore_gateway.metrics import LimiterMetrics, metrics_router
 from draftstore_gateway.pipeline import Pipeline
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import SmallCalls, Upstream
+from draftstore_gateway.verdict_cache import VerdictCache
 from draftstore_gateway.verdicts import Verdicts
+from draftstore_gateway.windows import parse_limits
 
-_OPERATIONS = frozenset({"/health", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
+_OPERATIONS = frozenset(
+    {"/health", "/health/live", "/health/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+)
 
 
 class Gateway:
@@ -74,25 +82,43 @@ def create_app(
 ) -> ASGIApp:
     """The gateway over these services. Its lifespan enters the transport and the upstreams."""
     tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
-    limiter = Limiter(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    client, cache, registry = IdentityClient(identity, tokens), VerdictCache(), CollectorRegistry()
+    limiter, admission = _limits(settings, LimiterMetrics(registry))
     table = RouteTable(routes)
     pipeline = Pipeline(
         routes=table,
         addresses=ClientAddress(settings.trusted_proxies),
-        verdicts=Verdicts(IdentityClient(identity, tokens)),
-        admission=Admission(
-            limiter,
-            per_address=parse_limits(settings.rate_limit_per_ip),
-            per_key=parse_limits(settings.rate_limit_per_key),
-        ),
+        verdicts=Verdicts(client, tokens, cache),
+        admission=admission,
         upstreams=upstreams,
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
-    operations = _operations([limiter, identity, *upstreams.values()], _checks(tokens, services))
+    resources: list[AbstractAsyncContextManager[object]] = [
+        limiter,
+        identity,
+        ChangeFeed(client, cache),
+        *upstreams.values(),
+    ]
+    operations = _operations(resources, _checks(tokens, services), [metrics_router(registry)])
     return Gateway(operations, PublicDocument(services, operations.openapi(), table), pipeline)
 
 
-def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Mapping[str, Check]) -> FastAPI:
+def _limits(settings: GatewaySettings, metrics: LimiterMetrics) -> tuple[Limiter, Admission]:
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    limiter = Limiter(redis_url, replicas=settings.gateway_replicas, metrics=metrics)
+    return limiter, Admission(
+        limiter,
+        Concurrency(settings.max_concurrent_per_key, metrics),
+        per_address=parse_limits(settings.rate_limit_per_ip),
+        per_key=parse_limits(settings.rate_limit_per_key),
+    )
+
+
+def _operations(
+    resources: Sequence[AbstractAsyncContextManager[object]],
+    checks: Mapping[str, Check],
+    routers: list[APIRouter],
+) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ready_checks = checks
@@ -101,7 +127,7 @@ def _operations(resources: Sequence[Limiter | Transport | Upstream], checks: Map
                 await stack.enter_async_context(resource)
             yield
 
-    return service_app("DraftStore", lifespan=lifespan, routers=[], description=INTRODUCTION)
+    return service_app("DraftStore", lifespan=lifespan, routers=routers, description=INTRODUCTION)
 
 
 def _checks(tokens: ServiceTokens, services: Mapping[Audience, Transport]) -> dict[str, Check]:

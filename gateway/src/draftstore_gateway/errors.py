@@ -11,6 +11,7 @@ Problem
 ├── AddressNotAllowed     403      the key's allow-list does not hold the client's address
 ├── WrongMethod           405      with Allow
 ├── RateLimited           429      with Retry-After
+├── TooManyConcurrent     429      with Retry-After
 └── VerificationFailed    503      identity does not accept the gateway, or answers nonsense
 """
 
@@ -106,6 +107,18 @@ class RateLimited(Problem):
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many requests. Wait {seconds} s, then go on more slowly.", retry_after=seconds)
+
+
+class TooManyConcurrent(Problem):
+    """As many requests of this key are under way as may be."""
+
+    status = 429
+    code = "too_many_concurrent"
+    title = "Too many concurrent requests"
+    retry_after = 1
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests of this key are under way. Send this one again when some have ended.")
 
 
 class VerificationFailed(Unavailable):

@@ -1,6 +1,6 @@
 """The way of a request through the gateway, cheapest check first.
 
-shape → route → size → key → address → verdict → limits → scope → forward. What fails early costs little, and
+shape → route → size → key → address → verdict → place → limits → scope → forward. What fails early costs little, and
 nothing behind the gateway hears of it.
 """
 
@@ -132,11 +132,18 @@ class Pipeline:
         check_path(exchange.raw_path, exchange.query)
         route = await self._route(exchange)
         exchange.body.allow(route.max_body)
+        await (self._serve_anybody if route.anonymous else self._serve_key)(exchange, route)
+
+    async def _serve_anybody(self, exchange: Exchange, route: Route) -> None:
+        await self._admission.charge_address(exchange.answer, exchange.client)
+        await self._forward(exchange, route, await self._verdicts.own_token(route.audience))
+
+    async def _serve_key(self, exchange: Exchange, route: Route) -> None:
         verdict = await self._verdict(exchange, route)
         exchange.principal = verdict.principal
-        await self._admission.charge_key(exchange.answer, verdict)
-        _check_power(route, verdict.principal)
-        await self._forward(exchange, route, verdict)
+        async with self._admission.admitted(exchange.answer, verdict):
+            _check_power(route, verdict.principal)
+            await self._forward(exchange, route, verdict.token)
 
     async def _route(self, exchange: Exchange) -> Route:
         try:
@@ -163,7 +170,7 @@ class Pipeline:
         await self._admission.charge_address(exchange.answer, exchange.client)
         raise problem
 
-    async def _forward(self, exchange: Exchange, route: Route, verdict: Verdict) -> None:
+    async def _forward(self, exchange: Exchange, route: Route, token: str) -> None:
         streams = route.max_body is None
         request = Forwarded(
             exchange.method,
@@ -171,7 +178,7 @@ class Pipeline:
             exchange.query,
             for_service(
                 exchange.headers,
-                token=verdict.token,
+                token=token,
                 request_id=request_id.get(),
                 timeout=STREAM_TIMEOUT if streams else remaining(),
                 client=str(exchange.client),

@@ -16,6 +16,10 @@ JSON_LIMIT = 1024 * 1024
 """Bytes of a JSON body. The largest legal one, a batch of drafts with metadata, stays well below."""
 
 
+REPORT_LIMIT = 64 * 1024
+"""Bytes of a report of leaked keys: anybody may send one, and the longest legal one has less than half."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path.
@@ -59,13 +63,19 @@ ROUTES: Sequence[Route] = (
     Route("GET", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_READ),
     Route("HEAD", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_READ),
     Route("DELETE", "/api/v1/objects/{name...}", _DRAFTS, Scope.OBJECTS_DELETE),
+    Route("POST", "/api/v1/keys/revoke-leaked", _IDENTITY, None, REPORT_LIMIT, anonymous=True),
     Route("POST", "/api/v1/keys", _IDENTITY, None),
     Route("GET", "/api/v1/keys", _IDENTITY, None),
+    Route("POST", "/api/v1/keys/import", _IDENTITY, None),  # before `{id}`, which would match it
     Route("GET", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
-    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("PATCH", "/api/v1/keys/{id}", _IDENTITY, None),
+    Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
+    Route("POST", "/api/v1/keys/{id}/rotate", _IDENTITY, None),
     Route("POST", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants", _IDENTITY, None),
     Route("GET", "/api/v1/tenants/{id}", _IDENTITY, None),
+    Route("PATCH", "/api/v1/tenants/{id}", _IDENTITY, None),
+    Route("GET", "/api/v1/audit", _IDENTITY, None),
 )
 
 
@@ -83,7 +93,8 @@ class RouteTable:
     """Finds the route of a request."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        patterns = dict.fromkeys(route.pattern for route in routes)
+        # What is spelled out goes before what a parameter would also match.
+        patterns = sorted(dict.fromkeys(route.pattern for route in routes), key=lambda pattern: "{" in pattern)
         self._paths = [
             (_expression(pattern), {route.method: route for route in routes if route.pattern == pattern})
             for pattern in patterns

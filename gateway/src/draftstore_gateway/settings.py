@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from draftstore_common.kit.settings import ServiceSettings
-from draftstore_gateway.limits import parse_limits
+from draftstore_gateway.windows import parse_limits
 
 
 def _limits_syntax(text: str) -> str:
@@ -47,4 +47,8 @@ class GatewaySettings(ServiceSettings):
     redis_url: RedisUrl | None = Field(default=None, description="where several gateways share their rate limits")
     rate_limit_per_ip: RateLimits = Field(default="100/minute", description="refused requests of one address")
     rate_limit_per_key: RateLimits = Field(default="600/minute", description="requests of a key without its own limits")
+    max_concurrent_per_key: int = Field(default=100, ge=1, description="requests of a key under way at once")
+    gateway_replicas: int = Field(
+        default=1, ge=1, description="how many gateways share a limit while each counts alone"
+    )
     trusted_proxies: Networks = Field(default=(), description="whose X-Forwarded-For is believed")

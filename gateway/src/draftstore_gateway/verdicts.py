@@ -1,18 +1,15 @@
-"""Who calls: the API key of a request, judged by identity, remembered for a moment.
+"""Who calls: the API key of a request, judged by identity, remembered for a moment (`verdict_cache`).
 
-A verdict is used for at most `VERDICT_TTL` seconds counted from before identity was asked, never longer, whatever
-fails: so a revoked key works at most that long. Refusals are not remembered at all.
+Refusals are not remembered at all.
 """
 
 import hashlib
 import logging
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from draftstore_common.clients.identity import IdentityClient
-from draftstore_common.clients.service_tokens import ServiceMisconfigured
+from draftstore_common.clients.service_tokens import ServiceMisconfigured, TokenSource
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.api_keys import allows, is_well_formed
 from draftstore_common.contracts.identity import Audience, Verdict, VerifyRequest
@@ -21,18 +18,12 @@ from draftstore_common.kit.errors import Problem, RelayedProblem, chain
 from draftstore_common.kit.flight import SingleFlight
 from draftstore_gateway.address import Address
 from draftstore_gateway.errors import AddressNotAllowed, ApiKeyMalformed, ApiKeyMissing, VerificationFailed
+from draftstore_gateway.verdict_cache import VERIFY_TIMEOUT, Judged, SecretKey, VerdictCache
 
 log = logging.getLogger(__name__)
 
-VERDICT_TTL = 5.0
-CAPACITY = 10_000
-TOKEN_MARGIN = 10.0
-"""Seconds a cached token must still live, so that it does not expire on its way."""
-
-VERIFY_TIMEOUT = 5.0
-"""Seconds identity has for one verdict, however long those who wait for it still have."""
-
-_Key = tuple[bytes, Audience]
+ATTEMPTS = 3
+"""How often identity is asked for one request, when changes overtake its answers."""
 
 
 def bearer_secret(authorization: Sequence[str]) -> str:
@@ -45,28 +36,19 @@ def bearer_secret(authorization: Sequence[str]) -> str:
     return secret.strip()
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    verdict: Verdict
-    asked_at: float
-
-    def fresh(self) -> bool:
-        if time.monotonic() - self.asked_at >= VERDICT_TTL:
-            return False
-        return self.verdict.token_expires_at.timestamp() - time.time() > TOKEN_MARGIN
-
-
 class Verdicts:
     """Asks identity about secrets: once for all who wait with the same one, from the same address."""
 
-    def __init__(self, identity: IdentityClient) -> None:
+    def __init__(self, identity: IdentityClient, tokens: TokenSource, cache: VerdictCache) -> None:
+        """`tokens` are the gateway's own, for what it does in nobody's name."""
         self._identity = identity
-        self._held: dict[_Key, _Held] = {}
-        self._flights: dict[tuple[_Key, Address], SingleFlight[Verdict]] = {}
+        self._tokens = tokens
+        self._cache = cache
+        self._flights: dict[tuple[SecretKey, Address], SingleFlight[Judged]] = {}
 
     def knows(self, secret: str, audience: Audience) -> bool:
         """Whether identity took this secret when it was last asked, however long ago that was."""
-        return _key(secret, audience) in self._held
+        return self._cache.knows(_key(secret, audience))
 
     async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
         """Who this is, with a token for `audience`.
@@ -74,13 +56,26 @@ class Verdicts:
         Raises identity's refusal (401, 403), `AddressNotAllowed`, or `Unavailable` when nobody can be judged.
         """
         key = _key(secret, audience)
-        held = self._held.get(key)
-        verdict = held.verdict if held and held.fresh() else await self._ask(key, secret, client)
+        verdict = self._cache.get(key) or await self._ask(key, secret, client)
         if not allows(verdict.cidrs, str(client)):
             raise AddressNotAllowed
         return verdict
 
-    async def _ask(self, key: _Key, secret: str, client: Address) -> Verdict:
+    async def own_token(self, audience: Audience) -> str:
+        """A token by which a service knows the gateway itself; raises `Unavailable` where there is none."""
+        try:
+            return await self._tokens.token(audience)
+        except ServiceMisconfigured as error:
+            raise _failed(error) from error
+
+    async def _ask(self, key: SecretKey, secret: str, client: Address) -> Verdict:
+        for _ in range(ATTEMPTS):
+            judged = await self._answer(key, secret, client)
+            if self._cache.usable(judged):
+                return judged.verdict
+        raise ServiceUnavailable
+
+    async def _answer(self, key: SecretKey, secret: str, client: Address) -> Judged:
         flight = self._flights.get((key, client))
         if flight is None:
             request = VerifyRequest(secret=secret, audience=key[1], client_ip=str(client))
@@ -92,17 +87,18 @@ class Verdicts:
         except TimeoutError as error:
             raise ServiceUnavailable from error
 
-    async def _judge(self, key: _Key, request: VerifyRequest, asked_by: str) -> Verdict:
+    async def _judge(self, key: SecretKey, request: VerifyRequest, asked_by: str) -> Judged:
         request_id.set(asked_by)  # in identity's log, the question belongs to the request that began it
-        asked_at = time.monotonic()
+        question = self._cache.begin()
         try:
-            verdict = await self._verify(request)
+            judged = Judged(await self._verify(request), question)
         except Problem as problem:
             if refuses_key(problem):
-                self._held.pop(key, None)
+                self._cache.forget(key)
             raise
-        self._remember(key, _Held(verdict, asked_at))
-        return verdict
+        if self._cache.usable(judged):
+            self._cache.put(key, judged)
+        return judged
 
     async def _verify(self, request: VerifyRequest) -> Verdict:
         try:
@@ -114,14 +110,8 @@ class Verdicts:
                 raise
             raise _failed(error) from error
 
-    def _remember(self, key: _Key, held: _Held) -> None:
-        self._held.pop(key, None)
-        if len(self._held) >= CAPACITY:
-            self._held.pop(next(iter(self._held)))  # the oldest: entries are in the order they were asked for
-        self._held[key] = held
 
-
-def _key(secret: str, audience: Audience) -> _Key:
+def _key(secret: str, audience: Audience) -> SecretKey:
     return hashlib.sha256(secret.encode()).digest(), audience
 
 

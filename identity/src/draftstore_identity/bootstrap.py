@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from draftstore_common.contracts import api_keys
-from draftstore_common.contracts.administration import Key, KeyCreate
+from draftstore_common.contracts.administration import Key, KeyCreate, TenantCreate
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.identity import KeyKind
 from draftstore_common.kit.errors import CannotStart
@@ -36,14 +36,13 @@ def print_once(kind: KeyKind, secret: str) -> None:
 
 
 async def bootstrap(
-    store: IdentityStore, *, admin_api_key: SecretStr | None, signing_key_secret: SecretStr | None, reveal: Reveal
+    store: IdentityStore, *, admin_api_key: SecretStr | None, passphrase: bytes | None, reveal: Reveal
 ) -> SigningKey:
     """Make what is missing and answer the key that signs.
 
     Raises `CannotStart`, with nothing made, if the signing key in the database does not open with
-    `signing_key_secret` or a secret could not be revealed.
+    `passphrase` or a secret could not be revealed.
     """
-    passphrase = signing_key_secret.get_secret_value().encode() if signing_key_secret else None
     async with store.change() as change:
         signing_key = await _ensure_signing_key(change, passphrase)
         made = [
@@ -56,7 +55,7 @@ async def bootstrap(
 
 
 async def _ensure_first_data_key(change: Changer, reveal: Reveal) -> Key | None:
-    if await change.tenants.insert(DEFAULT_TENANT_ID, DEFAULT_TENANT_NAME) is None:
+    if await change.tenants.insert(DEFAULT_TENANT_ID, TenantCreate(name=DEFAULT_TENANT_NAME)) is None:
         return None
     secret = api_keys.make("live")
     key = await _insert(change, KeyCreate(name="first data key", scopes=BACK_END_SCOPES), secret)
@@ -89,7 +88,8 @@ async def _ensure_given_admin_key(change: Changer, secret: str) -> Key | None:
 
 
 async def _insert(change: Changer, wanted: KeyCreate, secret: str) -> Key:
-    return await change.keys.insert(new_key_row(secret, DEFAULT_TENANT_ID, parent_id=None), wanted)
+    row = new_key_row(secret, wanted.kind, DEFAULT_TENANT_ID, parent_id=None)
+    return await change.keys.insert(row, wanted, action="created")
 
 
 async def _ensure_signing_key(change: Changer, passphrase: bytes | None) -> SigningKey:

@@ -6,7 +6,11 @@ from fastapi import Request
 
 from draftstore_common.access import Access
 from draftstore_identity.limits import AdminLimit
+from draftstore_identity.service.audit import AuditService
+from draftstore_identity.service.feed import ChangeFeed
 from draftstore_identity.service.keys import KeyService
+from draftstore_identity.service.leaks import LeakService
+from draftstore_identity.service.rotation import RotationService
 from draftstore_identity.service.service_tokens import ServiceTokenService
 from draftstore_identity.service.tenants import TenantService
 from draftstore_identity.service.verify import VerifyService
@@ -22,7 +26,11 @@ class Context:
     admin_limit: AdminLimit
     verify: VerifyService
     service_tokens: ServiceTokenService
+    feed: ChangeFeed
+    audit: AuditService
     keys: KeyService
+    rotation: RotationService
+    leaks: LeakService
     tenants: TenantService
 
 

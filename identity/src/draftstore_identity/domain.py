@@ -7,10 +7,10 @@ from uuid import UUID
 
 from draftstore_common.access import ScopeMissing, WrongKeyKind
 from draftstore_common.contracts import api_keys
-from draftstore_common.contracts.administration import Key, KeyCreate, Tenant
+from draftstore_common.contracts.administration import Key, KeyCreate, KeyGrant, KeyPatch, Tenant, TenantPatch
 from draftstore_common.contracts.api_keys import Network
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
-from draftstore_common.contracts.identity import Principal, RateLimit, Scope
+from draftstore_common.contracts.identity import KeyKind, Principal, RateLimit, Scope
 from draftstore_identity.errors import (
     AdminKeyWithDataPowers,
     GrantExceedsOwn,
@@ -95,14 +95,20 @@ def check_administers_tenants(actor: Key) -> None:
         raise WrongKeyKind("Tenants are the business of admin keys. Use an admin key.")
 
 
+def check_reads_audit(actor: Key) -> None:
+    """Raise `ScopeMissing` unless the key may read the audit log."""
+    if actor.kind == "data" and Scope.AUDIT_READ not in actor.scopes:
+        raise ScopeMissing(f"This key lacks the scope {Scope.AUDIT_READ}. Use an admin key, or a key that has it.")
+
+
 def sees(actor: Key, key: Key) -> bool:
     """Whether one key may know of another: an admin key of all, a data key of the data keys of its tenant."""
     return actor.kind == "admin" or (key.kind == "data" and key.tenant_id == actor.tenant_id)
 
 
-def target_tenant(actor: Key, wanted: KeyCreate) -> UUID:
+def target_tenant(actor: Key, wanted: KeyGrant, kind: KeyKind) -> UUID:
     """The tenant a new key is for. Whether the actor may name it is for `sees_tenant` to say."""
-    return wanted.tenant_id or (DEFAULT_TENANT_ID if wanted.kind == "admin" else actor.tenant_id)
+    return wanted.tenant_id or (DEFAULT_TENANT_ID if kind == "admin" else actor.tenant_id)
 
 
 def sees_tenant(actor: Key, tenant_id: UUID) -> bool:
@@ -110,31 +116,74 @@ def sees_tenant(actor: Key, tenant_id: UUID) -> bool:
     return actor.kind == "admin" or tenant_id == actor.tenant_id
 
 
-def check_shape(wanted: KeyCreate, now: datetime) -> None:
-    """Raise unless such a key makes sense, whoever asks."""
-    if wanted.kind == "admin" and _has_data_powers(wanted):
+def check_shape(wanted: KeyCreate) -> None:
+    """Raise `AdminKeyWithDataPowers` if an admin key was asked for as if it were a data key."""
+    foreign = wanted.tenant_id not in {None, DEFAULT_TENANT_ID}
+    if wanted.kind == "admin" and (foreign or wanted.environment != "live"):
         raise AdminKeyWithDataPowers
-    if wanted.kind == "data" and not wanted.scopes:
+
+
+def check_powers(grant: KeyGrant, kind: KeyKind) -> None:
+    """Raise unless a key of this kind can have these powers, whoever asks."""
+    if kind == "admin" and (grant.scopes or grant.name_prefixes):
+        raise AdminKeyWithDataPowers
+    if kind == "data" and not grant.scopes:
         raise KeyScopesMissing
-    if wanted.expires_at is not None and wanted.expires_at <= now:
+
+
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Raise `KeyExpiryPast` for a key that would be expired from the beginning."""
+    if expires_at is not None and expires_at <= now:
         raise KeyExpiryPast
 
 
-def _has_data_powers(wanted: KeyCreate) -> bool:
-    foreign = wanted.tenant_id not in {None, DEFAULT_TENANT_ID}
-    return bool(wanted.scopes or wanted.name_prefixes) or foreign or wanted.environment != "live"
+def grant_of(key: Key) -> KeyGrant:
+    """What a key may do now. Not validated again: a stored key may be older than a rule of today."""
+    return KeyGrant.model_construct(
+        name=key.name,
+        scopes=frozenset(key.scopes),
+        tenant_id=key.tenant_id,
+        expires_at=key.expires_at,
+        rate_limits=key.rate_limits,
+        cidrs=key.cidrs,
+        name_prefixes=key.name_prefixes,
+    )
 
 
-def check_grant(actor: Key, wanted: KeyCreate) -> None:
-    """Raise unless the actor may issue this key: an admin key any, a data key one of at most its own powers.
+def patched(key: Key, patch: KeyPatch) -> KeyGrant:
+    """What a key may do once it is changed: what the patch leaves out stays."""
+    given = patch.model_fields_set - {"enabled"}
+    return grant_of(key).model_copy(update={field: getattr(patch, field) for field in given})
 
-    Every limit of a data key binds the keys it issues: what was left out counts as unlimited, and is refused where
-    the actor itself is limited. So no child does more than its parent or expires later. Revoking a key does not revoke
-    its children: the column `parent_id` tells which they are.
+
+def changed_fields(key: Key, patch: KeyPatch) -> frozenset[str]:
+    """The fields that a patch would really change."""
+    before = {**vars(grant_of(key)), "enabled": key.enabled}
+    return frozenset(field for field in patch.model_fields_set if getattr(patch, field) != before[field])
+
+
+def changed_tenant_fields(tenant: Tenant, patch: TenantPatch) -> frozenset[str]:
+    """The fields that a patch would really change."""
+    return frozenset(field for field in patch.model_fields_set if getattr(patch, field) != getattr(tenant, field))
+
+
+def extends(key: Key, expires_at: datetime | None) -> bool:
+    """Whether the key would live longer with this expiry than it does now."""
+    return key.expires_at is not None and (expires_at is None or expires_at > key.expires_at)
+
+
+def check_grant(actor: Key, wanted: KeyGrant, kind: KeyKind = "data") -> None:
+    """Raise unless the actor may bring such a key about: an admin key any, a data key one of at most its own powers.
+
+    It is asked about a new key and about what a change or a rotation makes of one, the actor itself included: so no
+    key raises itself, and none takes over a stronger one by rotating it. Every limit of a data key binds the keys it
+    issues: what was left out counts as unlimited, and is refused where the actor itself is limited. So no child does
+    more than its parent or expires later. Revoking a key does not revoke its children: the column `parent_id` tells
+    which they are.
     """
     if actor.kind == "admin":
         return
-    if wanted.kind == "admin":
+    if kind == "admin":
         raise WrongKeyKind("Only an admin key issues admin keys.")
     within = {
         "scopes": wanted.scopes <= frozenset(actor.scopes),

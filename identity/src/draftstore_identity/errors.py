@@ -3,15 +3,19 @@
 Problem
 ├── Unauthorized 401    api_key_malformed, api_key_unknown, api_key_revoked, api_key_expired, api_key_disabled,
 │                       service_key_refused
-├── Forbidden 403       tenant_suspended, ip_not_allowed, grant_exceeds_own (and scope_missing, wrong_key_kind)
+├── Forbidden 403       tenant_suspended, ip_not_allowed, grant_exceeds_own, issuer_protected
+│                       (and scope_missing, wrong_key_kind)
 ├── NotFound 404        key_not_found, tenant_not_found
-├── Conflict 409        tenant_exists
-├── InvalidRequest 422  admin_key_with_data_powers, key_scopes_missing, key_expiry_past, invalid_cursor
+├── Conflict 409        tenant_exists, key_exists, key_ended, key_already_rotated
+├── InvalidRequest 422  admin_key_with_data_powers, key_scopes_missing, key_expiry_past, invalid_cursor,
+│                       idempotency_key_missing, idempotency_key_reused
 └── TooManyRequests 429 rate_limited
 
 A refused key is told why. That helps its owner and nobody else: every reason but `malformed` and `unknown` needs the
 whole secret, which cannot be guessed.
 """
+
+from uuid import UUID
 
 from draftstore_common.kit.errors import Conflict, Forbidden, InvalidRequest, NotFound, Problem, Unauthorized
 
@@ -81,6 +85,13 @@ class GrantExceedsOwn(Forbidden):
         super().__init__(f"{field}: a key issues keys of at most its own powers. Ask for less, or use an admin key.")
 
 
+class IssuerProtected(Forbidden):
+    """A data key tried to change the key that issued it, or one further up."""
+
+    code = "issuer_protected"
+    detail = "This key issued yours, itself or through others. Use that key to change it, or an admin key."
+
+
 class KeyNotFound(NotFound):
     """No such key, or one the caller may not know of."""
 
@@ -100,6 +111,31 @@ class TenantExists(Conflict):
 
     code = "tenant_exists"
     detail = "A tenant of this name exists. Choose another name."
+
+
+class KeyExists(Conflict):
+    """Somebody's key has this hash. Whose is not for the caller to know."""
+
+    code = "key_exists"
+    detail = "A key with this hash is known already. Import each key once, and never the key of somebody else."
+
+
+class KeyEnded(Conflict):
+    """Nothing about it can be changed any more."""
+
+    code = "key_ended"
+    detail = "This key was revoked or has expired. Issue a new one."
+
+
+class KeyAlreadyRotated(Conflict):
+    """It has its one successor, and ends when its grace ends."""
+
+    code = "key_already_rotated"
+
+    def __init__(self, successor: UUID) -> None:
+        super().__init__(
+            f"This key was replaced by {successor}. Use that one; if its secret was lost, revoke it and rotate again."
+        )
 
 
 class AdminKeyWithDataPowers(InvalidRequest):
@@ -123,6 +159,21 @@ class KeyExpiryPast(InvalidRequest):
     detail = "expires_at: give an instant in the future."
 
 
+class IdempotencyKeyMissing(InvalidRequest):
+    """A rotation sent twice by accident would end a key that somebody has just begun to use."""
+
+    code = "idempotency_key_missing"
+    detail = "Idempotency-Key: send this header with a value of your own, the same one when you repeat the request."
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key came with another payload before: answering it with the first result would hide a mistake."""
+
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used for something else"
+    detail = "This Idempotency-Key came with another payload before. Use a new key for a new request."
+
+
 class InvalidCursor(InvalidRequest):
     """Not a cursor of this list."""
 
@@ -131,9 +182,9 @@ class InvalidCursor(InvalidRequest):
 
 
 class TooManyRequests(Problem):
-    """The key administers faster than it may."""
+    """The caller administers faster than it may."""
 
     status = 429
     code = "rate_limited"
     title = "Too many requests"
-    detail = "This key sent too many administrative requests. Wait as long as Retry-After says."
+    detail = "You sent too many administrative requests. Wait as long as Retry-After says."

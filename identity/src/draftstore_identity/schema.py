@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from draftstore_common.kit import database
-from draftstore_identity.tables import MIGRATION_LOCK, SCHEMA
+from draftstore_identity.tables import MIGRATION_LOCK, SCHEMA, SERVICE_ROLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -15,4 +15,4 @@ async def migrate(database_url: str) -> None:
 
 async def check_migrated(database_url: str) -> None:
     """Raise `CannotStart` if migrations are missing."""
-    await database.check_migrated(database_url, schema=SCHEMA, scripts=MIGRATIONS)
+    await database.check_migrated(database_url, schema=SCHEMA, scripts=MIGRATIONS, role=SERVICE_ROLE)

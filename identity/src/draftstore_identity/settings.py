@@ -58,7 +58,20 @@ class MigrationSettings(CommandSettings):
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
 
 
-class IdentitySettings(MigrationSettings, ServiceSettings):
+class SigningSettings(MigrationSettings):
+    """How the keys that sign tokens are kept."""
+
+    signing_key_secret: SecretStr | None = Field(
+        default=None, description="passphrase that encrypts the private signing keys in the database"
+    )
+
+    @property
+    def passphrase(self) -> bytes | None:
+        """The passphrase as it is used."""
+        return self.signing_key_secret.get_secret_value().encode() if self.signing_key_secret else None
+
+
+class IdentitySettings(SigningSettings, ServiceSettings):
     """What identity can be told."""
 
     database_pool: int = Field(default=10, ge=1, le=200, description="connections to PostgreSQL")
@@ -66,8 +79,8 @@ class IdentitySettings(MigrationSettings, ServiceSettings):
     admin_api_key: Annotated[SecretStr, AfterValidator(_admin_key)] | None = Field(
         default=None, description="an admin key to know from the start; without it the first start makes one"
     )
-    signing_key_secret: SecretStr | None = Field(
-        default=None, description="passphrase that encrypts the private signing keys in the database"
+    signing_key_lifetime: int = Field(
+        default=30 * 86_400, ge=3600, description="seconds a key signs tokens before the next one does"
     )
     admin_requests_per_minute: int = Field(default=300, ge=1, description="per key, on the routes of keys and tenants")
     redis_url: SecretStr | None = Field(default=None, description="where instances share those counts")

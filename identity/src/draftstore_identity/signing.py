@@ -85,6 +85,15 @@ class TokenIssuer:
         self._key = key
         self._clock = clock
 
+    @property
+    def kid(self) -> str:
+        """The id of the key that signs."""
+        return self._key.kid
+
+    def use(self, key: SigningKey) -> None:
+        """Sign with another key from now on."""
+        self._key = key
+
     def principal(self, principal: Principal, audience: Audience, *, until: datetime | None) -> tuple[str, datetime]:
         """A token for a principal and when it expires: in 60 s, or at `until` if that is sooner."""
         expires_at = self._clock() + PRINCIPAL_TOKEN_TTL

@@ -25,6 +25,9 @@ MIGRATION_LOCK = 0x6964656D
 CHANGE_LOCK = 0x69646568
 """Key of the advisory lock that puts changes in one order: the order of their commits."""
 
+CHANGES_CHANNEL = "draftstore_identity_changes"
+"""Where PostgreSQL announces that a change was committed (LISTEN)."""
+
 SERVICE_ROLE = "draftstore_identity"
 """What the service works as, whatever user it logs in as: this role can add to the audit log, and not alter it."""
 
@@ -137,5 +140,7 @@ audit = Table(
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
     Index("audit_tenant_id_id_idx", "tenant_id", "id"),
     Index("audit_target_id_idx", "target", "id"),
+    Index("audit_actor_id_idx", "actor", "id"),
+    Index("audit_at_idx", "at", postgresql_using="brin"),
     comment="Append-only: the service's role may insert and read.",
 )

@@ -8,8 +8,9 @@ import pytest
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import Scope
-from draftstore_gateway import verdicts
+from draftstore_gateway import verdict_cache
 from draftstore_gateway.routes import ROUTES, Route
+from support.gateway import SmallIdentity
 from support.raw_http import request
 from support.running_gateway import Running, bearer, running_gateway
 
@@ -96,13 +97,16 @@ async def test_identity_is_asked_once_for_many_requests_of_a_key() -> None:
         assert gateway.identity.verifications == 1
 
 
-async def test_a_revoked_key_stops_once_the_cache_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_revoked_key_stops_without_the_feed_once_its_verdict_is_too_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with running_gateway() as gateway:
         key = gateway.identity.issue(Scope.DRAFTS_READ)
         assert (await gateway.client.get("/api/v1/drafts", headers=bearer(key))).status_code == 200
-        gateway.identity.revoke(key)
+        await gateway.identity.feed.cut()
+        await gateway.identity.revoke(key)
         assert (await gateway.client.get("/api/v1/drafts", headers=bearer(key))).status_code == 200
-        monkeypatch.setattr(verdicts, "VERDICT_TTL", 0.0)
+        monkeypatch.setattr(verdict_cache, "VERDICT_TTL", 0.0)
         answer = await gateway.client.get("/api/v1/drafts", headers=bearer(key))
     assert (answer.status_code, answer.json()["code"]) == (401, "api_key_unknown")
 
@@ -118,8 +122,9 @@ async def test_a_key_works_only_from_its_networks_even_when_its_verdict_is_remem
 
 
 async def test_a_gateway_that_identity_refuses_blames_no_caller(caplog: pytest.LogCaptureFixture) -> None:
-    async with running_gateway() as gateway:
-        gateway.identity.service_key = "another"
+    identity = SmallIdentity()
+    identity.service_key = "another"
+    async with running_gateway(identity=identity) as gateway:
         answer = await gateway.client.get("/api/v1/drafts", headers=gateway.headers(Scope.DRAFTS_READ))
     assert (answer.status_code, answer.json()["code"]) == (503, "identity_unavailable")
     assert any(record.levelname == "ERROR" for record in caplog.records)

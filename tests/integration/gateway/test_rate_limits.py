@@ -14,7 +14,9 @@ from redis import Redis
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import RateLimit, Scope
-from draftstore_gateway import limits, verdicts
+from draftstore_gateway import limits, stores, verdict_cache
+from draftstore_gateway.windows import charges, parse_limits
+from support.limiter import limiter_on
 from support.ports import free_port
 from support.redis import running_redis
 from support.running_gateway import Running, bearer, running_gateway
@@ -88,7 +90,7 @@ async def test_a_redis_that_goes_silent_is_replaced_and_taken_up_again_without_a
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOST_PAUSE", 0.05)
-    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.2)
+    monkeypatch.setattr(stores, "REDIS_TIMEOUT", 0.2)
     with running_redis() as url, closing(Redis.from_url(url)) as redis:
         pid = redis.info()["process_id"]
         async with running_gateway(in_process=True, rate_limit_per_key="3/day", redis_url=url) as gateway:
@@ -105,7 +107,7 @@ async def test_a_redis_that_goes_silent_is_replaced_and_taken_up_again_without_a
 
 
 async def test_a_silent_redis_is_tried_once_and_then_left_to_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.1)
+    monkeypatch.setattr(stores, "REDIS_TIMEOUT", 0.1)
     monkeypatch.setattr(limits, "LOST_PAUSE", 0.0)
     tried = 0
 
@@ -118,8 +120,8 @@ async def test_a_silent_redis_is_tried_once_and_then_left_to_no_request(monkeypa
     async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
         # Not entered: nothing but its requests reaches for the store.
-        limiter = limits.Limiter(f"redis://127.0.0.1:{port}/0")
-        decisions = [await limiter.hit("key", limits.parse_limits("2/day"), "a") for _ in range(3)]
+        limiter = limiter_on(f"redis://127.0.0.1:{port}/0")
+        decisions = [await limiter.hit(charges("key", "a", parse_limits("2/day"))) for _ in range(3)]
     assert [decision.admitted for decision in decisions] == [True, True, False]
     assert tried == 1
 
@@ -133,7 +135,7 @@ async def test_a_key_that_was_good_passes_from_an_address_that_is_over_its_limit
         await _storm(gateway, 11, {})
         assert (await gateway.client.get("/api/v1/drafts")).status_code == 429
         assert (await gateway.client.get("/api/v1/drafts", headers=key)).status_code == 200
-        monkeypatch.setattr(verdicts, "VERDICT_TTL", 0.0)
+        monkeypatch.setattr(verdict_cache, "VERDICT_TTL", 0.0)
         assert (await gateway.client.get("/api/v1/drafts", headers=key)).status_code == 200
     assert gateway.identity.verifications == 2
 

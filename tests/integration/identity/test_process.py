@@ -73,7 +73,7 @@ async def test_it_migrates_serves_and_prints_its_first_keys_once(postgres_url: s
 
 async def test_serving_on_an_unmigrated_schema_stops_with_one_line(postgres_url: str) -> None:
     status, lines = await run(DATABASE_URL=postgres_url, SERVICE_KEYS=SERVICE_KEYS_TEXT)
-    text = "the database schema 'identity' is at revision none, this release needs 0002; run the migrations first"
+    text = "the database schema 'identity' is at revision none, this release needs 0003; run the migrations first"
     assert (status, lines) == (2, [f"Cannot start: {text}"])
 
 

@@ -61,4 +61,4 @@ async def test_a_schema_of_a_newer_release_still_serves(identity: Installation) 
     try:
         await check_migrated(identity.database_url)
     finally:
-        await identity.sql("UPDATE identity.alembic_version SET version_num = '0002'")
+        await identity.sql("UPDATE identity.alembic_version SET version_num = '0003'")

@@ -178,7 +178,7 @@ async def test_no_route_is_open_to_anyone_else(running: Running) -> None:
         (None, 401),
         (running.issuer.token(ServiceName.GATEWAY, Audience.STORAGE), 404),
         (running.issuer.token(ServiceName.DRAFTS, Audience.METADATA), 401),
-        (running.issuer.token("key", Audience.STORAGE, kind=PRINCIPAL_TOKEN), 401),
+        (running.issuer.token("key", Audience.STORAGE, typ=PRINCIPAL_TOKEN), 401),
         (Issuer().token(ServiceName.DRAFTS, Audience.STORAGE), 401),
     ]
     for path in routes:

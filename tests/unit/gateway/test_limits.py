@@ -1,11 +1,30 @@
-"""The syntax of limits, and what a decision tells."""
+"""The syntax of limits, what a decision tells, and that a window is never passed, edges of time included."""
 
 import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from draftstore_common.contracts.identity import RateLimit
-from draftstore_gateway.limits import Decision, Limiter, Standing, parse_limits, windows
+from draftstore_gateway import stores, windows
+from draftstore_gateway.limits import Limiter
+from draftstore_gateway.windows import LARGEST_EXACT, Charge, Decision, Standing, charges, parse_limits
+from support.limiter import limiter_on
+from support.redis import running_redis
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A running Redis."""
+    with running_redis() as url:
+        yield url
+
+
+def _a(text: str) -> list[Charge]:
+    return charges("key", "a", parse_limits(text))
 
 
 @pytest.mark.parametrize("text", ["", "many", "10", "10/fortnight", "-1/minute", "10/minute; x"])
@@ -14,43 +33,109 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
         parse_limits(text)
 
 
-def test_the_shortest_window_is_asked_first() -> None:
-    assert [item.get_expiry() for item in parse_limits("5/hour;2/second;9/minute")] == [1, 60, 3600]
+def test_limits_as_identity_tells_them_are_windows() -> None:
     own = [RateLimit(amount=5, seconds=90), RateLimit(amount=1, seconds=7)]
-    assert [(item.amount, item.get_expiry()) for item in windows(own)] == [(1, 7), (5, 90)]
+    assert [(item.amount, item.get_expiry()) for item in windows.windows(own)] == [(5, 90), (1, 7)]
 
 
 async def test_callers_and_policies_are_counted_apart() -> None:
-    limiter, one = Limiter(None), parse_limits("1/day")
-    assert (await limiter.hit("key", one, "a")).admitted
-    assert (await limiter.hit("key", one, "b")).admitted
-    assert (await limiter.hit("ip", one, "a")).admitted
-    assert not (await limiter.hit("key", one, "a")).admitted
+    limiter, one = limiter_on(None), parse_limits("1/day")
+    assert (await limiter.hit(charges("key", "a", one))).admitted
+    assert (await limiter.hit(charges("key", "b", one))).admitted
+    assert (await limiter.hit(charges("ip", "a", one))).admitted
+    assert (await limiter.hit(charges("key", "a", one))).refused_by == "key"
 
 
 async def test_what_a_short_window_refuses_costs_the_long_one_nothing() -> None:
-    limiter, limits = Limiter(None), parse_limits("1/day;10/month")
-    decisions = [await limiter.hit("key", limits, "a") for _ in range(5)]
+    limiter = limiter_on(None)
+    decisions = [await limiter.hit(_a("10/month;1/day")) for _ in range(5)]
     assert [decision.admitted for decision in decisions] == [True, False, False, False, False]
     assert [standing.remaining for standing in decisions[-1].standings] == [0, 9]
 
 
+async def test_a_key_over_its_own_limit_costs_its_tenant_nothing() -> None:
+    limiter, tenant = limiter_on(None), charges("tenant", "t", parse_limits("10/day"))
+    decisions = [await limiter.hit([*tenant, *_a("2/hour")]) for _ in range(5)]
+    assert [decision.refused_by for decision in decisions] == [None, None, "key", "key", "key"]
+    assert (await limiter.test(tenant)).standings[0].remaining == 8
+
+
+async def test_looking_at_a_window_counts_nothing() -> None:
+    limiter = limiter_on(None)
+    for _ in range(3):
+        assert (await limiter.test(_a("1/day"))).admitted
+    await limiter.hit(_a("1/day"))
+    assert (await limiter.test(_a("1/day"))).refused_by == "key"
+
+
+@pytest.mark.parametrize(("replicas", "admitted"), [(1, 10), (3, 3), (100, 1)])
+async def test_a_gateway_that_counts_alone_admits_its_share_and_never_nothing(replicas: int, admitted: int) -> None:
+    limiter = limiter_on(None, replicas=replicas)
+    decisions = [await limiter.hit(_a("10/day")) for _ in range(12)]
+    assert sum(decision.admitted for decision in decisions) == admitted
+
+
 async def test_counters_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("draftstore_gateway.limits.SWEEP_PAUSE", 0.0)
-    async with Limiter(None) as limiter, asyncio.timeout(10):
-        for who in ("a", "b"):
-            await limiter.hit("key", parse_limits("1/day"), who)
-        over, living = list(limiter._memory.storage)
-        limiter._memory.expirations[over] = 0.0
-        while over in limiter._memory.storage:
+    monkeypatch.setattr(stores, "SWEEP_PAUSE", 0.0)
+    both = f"5/day;{LARGEST_EXACT + 1}/day"
+    async with limiter_on(None) as limiter, asyncio.timeout(10):
+        memory = limiter._memory
+        await limiter.hit(_a(both))
+        later = time.time() + 3 * 86_400
+        monkeypatch.setattr(stores, "time", SimpleNamespace(time=lambda: later))
+        while memory.events or memory.storage:
             await asyncio.sleep(0)
-        assert list(limiter._memory.storage) == [living]
+    assert not memory.locks
+    assert not memory.expirations
+
+
+async def test_a_window_remembers_no_more_requests_than_it_admits() -> None:
+    limiter, window = limiter_on(None), _a("3/day")
+    for _ in range(10):
+        await limiter.hit(window)
+    [entries] = limiter._memory.events.values()
+    assert len(entries) == 3
+
+
+@dataclass
+class _Admitted:
+    began: float
+    ended: float
+
+
+async def _hammer(limiter: Limiter, window: list[Charge], seconds: float) -> list[_Admitted]:
+    admitted, end = [], time.time() + seconds
+    while (began := time.time()) < end:
+        if (await limiter.hit(window)).admitted:
+            admitted.append(_Admitted(began, time.time()))
+        await asyncio.sleep(0)
+    return admitted
+
+
+@pytest.mark.parametrize("store", ["memory", "redis"])
+async def test_no_stretch_of_a_windows_length_holds_more_than_its_amount_wherever_it_begins(
+    store: str, redis_url: str
+) -> None:
+    async with limiter_on(redis_url if store == "redis" else None) as limiter:
+        window = charges("key", f"edge of {store}", windows.windows([RateLimit(amount=100, seconds=1)]))
+        await _hammer(limiter, window, 0.001)
+        await asyncio.sleep(0.8)  # a burst at the end of a window is what an approximation gets wrong
+        admitted = await _hammer(limiter, window, 2.0)
+    assert len(admitted) > 100
+    for first, one_too_many in zip(admitted, admitted[100:], strict=False):
+        assert one_too_many.ended - first.began > 1
+
+
+async def test_large_windows_are_counted_and_bounded_too() -> None:
+    limiter, amount = limiter_on(None), LARGEST_EXACT + 5
+    decisions = [await limiter.hit(_a(f"{amount}/day")) for _ in range(amount + 3)]
+    assert sum(decision.admitted for decision in decisions) == amount
 
 
 def test_retry_after_waits_for_the_slowest_exhausted_window() -> None:
     standings = [
-        Standing("key-60s", 10, 60, 0, 20),
-        Standing("key-3600s", 100, 3600, 0, 900),
-        Standing("key-86400s", 1000, 86400, 5, 80_000),
+        Standing("key", 10, 60, 0, 20),
+        Standing("key", 100, 3600, 0, 900),
+        Standing("key", 1000, 86400, 5, 80_000),
     ]
-    assert Decision(admitted=False, standings=standings).retry_after == 900
+    assert Decision("key", standings).retry_after == 900

@@ -1,8 +1,8 @@
 """Who is calling: turns the bearer token of a request into a principal or a service."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
-from uuid import UUID
 
 from fastapi import Request
 
@@ -15,7 +15,9 @@ from draftstore_common.contracts.identity import (
     ServiceName,
 )
 from draftstore_common.kit.errors import Forbidden, NotFound
-from draftstore_common.kit.tokens import Claims, TokenVerifier
+from draftstore_common.kit.tokens import Claims, TokenRefused, TokenVerifier
+
+log = logging.getLogger(__name__)
 
 
 class ScopeMissing(Forbidden):
@@ -40,7 +42,12 @@ class Access:
 
     async def principal(self, authorization: str | None) -> Principal:
         """The principal of a `principal+jwt`; raises `TokenRefused`."""
-        return _principal(await self._claims(authorization, PRINCIPAL_TOKEN))
+        claims = await self._claims(authorization, PRINCIPAL_TOKEN)
+        try:
+            return _principal(claims)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("token refused", extra={"reason": f"not the claims of a principal: {error!r}"})
+            raise TokenRefused from error
 
     async def service(self, authorization: str | None) -> str:
         """The name of the service behind a `service+jwt`; raises `TokenRefused`."""
@@ -66,9 +73,9 @@ def principal_claims(principal: Principal) -> dict[str, Any]:
 
 def _principal(claims: Claims) -> Principal:
     return Principal(
-        tenant_id=UUID(claims["tenant"]),
-        key_id=UUID(claims["sub"]),
-        lineage=UUID(claims["lineage"]),
+        tenant_id=claims["tenant"],
+        key_id=claims["sub"],
+        lineage=claims["lineage"],
         kind=claims["kind"],
         scopes=frozenset(scope for scope in Scope if scope in claims["scopes"]),  # a newer identity may know more
         name_prefixes=tuple(claims["prefixes"]),

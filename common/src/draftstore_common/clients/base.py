@@ -9,6 +9,7 @@ from draftstore_common.clients.service_tokens import ServiceMisconfigured, Token
 from draftstore_common.clients.transport import Call, Reply, Transport
 from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.errors import Problem, RelayedProblem
+from draftstore_common.kit.tokens import TokenRefused
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +40,25 @@ class ServiceClient:
         await self._post(path, request)
 
     async def _post(self, path: str, request: BaseModel) -> Reply:
-        token = await self._tokens.token(self.audience)
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         body = request.model_dump_json(exclude_defaults=True).encode()
-        reply = await self._transport.send(Call("POST", path, body, headers))
+        reply = await self._send(path, body)
+        if _refuses_token(reply):  # so nothing was done; its signing key was withdrawn, say: once more with another
+            reply = await self._send(path, body)
         if reply.status >= 300:
             raise _problem(path, reply)
         return reply
+
+    async def _send(self, path: str, body: bytes) -> Reply:
+        token = await self._tokens.token(self.audience)
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        reply = await self._transport.send(Call("POST", path, body, headers))
+        if _refuses_token(reply):
+            self._tokens.forget(self.audience, token)
+        return reply
+
+
+def _refuses_token(reply: Reply) -> bool:
+    return reply.status == 401 and RelayedProblem.parse(401, reply.body, None).code == TokenRefused.code
 
 
 def _problem(path: str, reply: Reply) -> Problem:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from draftstore_common.clients.transport import Call, Transport
+from draftstore_common.clients.transport import Call, ServiceUnavailable, Transport
 from draftstore_common.contracts.identity import Audience, ServiceToken, ServiceTokenRequest
 from draftstore_common.kit.clock import Clock, utc_now
 from draftstore_common.kit.errors import Problem, RelayedProblem
@@ -29,9 +29,11 @@ class ServiceMisconfigured(Problem):
 
 
 class TokenSource(Protocol):
-    """Gives a token that one service will accept now."""
+    """Gives a token that one service will accept now; a token it refused all the same is to be forgotten."""
 
     async def token(self, audience: Audience) -> str: ...
+
+    def forget(self, audience: Audience, token: str) -> None: ...
 
 
 class ServiceTokens:
@@ -55,7 +57,16 @@ class ServiceTokens:
             await self._flights[audience].wait()
         elif not self._lives(audience, for_at_least=RENEW_BEFORE):
             self._flights[audience].start()
-        return self._tokens[audience].token
+        held = self._tokens.get(audience)
+        if held is None:  # refused to somebody else between its arrival and our turn
+            raise ServiceUnavailable
+        return held.token
+
+    def forget(self, audience: Audience, token: str) -> None:
+        """Ask for another token next time: this one was refused, because its signing key was withdrawn, say."""
+        held = self._tokens.get(audience)
+        if held is not None and held.token == token:
+            del self._tokens[audience]
 
     def _lives(self, audience: Audience, *, for_at_least: timedelta) -> bool:
         held = self._tokens.get(audience)

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, computed_field
+from pydantic import Field, PlainSerializer, computed_field
 
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID, Answer, Instant, Request, Sha256, example
 from draftstore_common.contracts.identity import AccessAudit, KeyKind, RateLimit, RateLimits, Scope
@@ -14,6 +14,8 @@ KeyName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 Cidrs = Annotated[list[IPv4Network | IPv6Network], Field(max_length=100)]
 NamePrefixes = Annotated[list[Annotated[NamePrefix, Field(min_length=1, max_length=800)]], Field(max_length=100)]
 Environment = Literal["live", "test"]
+Scopes = Annotated[frozenset[Scope], PlainSerializer(sorted, when_used="json")]
+"""Sorted where it is written: the same scopes are the same text, in every process."""
 
 MAX_GRACE = 30 * 86_400
 """Seconds a rotated key may go on working."""
@@ -32,7 +34,7 @@ class KeyGrant(Request):
     """What a key may do. Without `tenant_id`: the caller's for a data key, the default tenant for an admin key."""
 
     name: KeyName
-    scopes: frozenset[Scope] = frozenset()
+    scopes: Scopes = frozenset()
     tenant_id: UUID | None = None
     expires_at: Instant | None = None
     rate_limits: RateLimits | None = None
@@ -73,7 +75,7 @@ class KeyPatch(Request):
     model_config = example(name="back end of the shop", enabled=True)
 
     name: KeyName = _left_out()
-    scopes: frozenset[Scope] = _left_out()
+    scopes: Scopes = _left_out()
     expires_at: Instant | None = _left_out()
     rate_limits: RateLimits | None = _left_out()
     cidrs: Cidrs = _left_out()

@@ -9,7 +9,7 @@ import secrets
 import string
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Literal
+from typing import Literal, cast
 from zlib import crc32
 
 Label = Literal["live", "test", "admin"]
@@ -19,6 +19,7 @@ _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM = 32
 _CHECKSUM = 6
 _SHOWN = 4
+_FORM_OF_PREFIX = re.compile("ds_(live|test|admin)_")
 _FORM = re.compile(rf"(ds_(?:live|test|admin)_)[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
 
 
@@ -41,6 +42,13 @@ def is_admin(secret: str) -> bool:
 def prefix(secret: str) -> str:
     """The part of a well-formed key that may be shown, so that its owner recognises it: `ds_live_` and 4 more."""
     return secret[: len(secret) - _RANDOM - _CHECKSUM + _SHOWN]
+
+
+def label(shown_prefix: str) -> Label:
+    """What kind of key says so in its prefix."""
+    found = _FORM_OF_PREFIX.match(shown_prefix)
+    assert found is not None  # noqa: S101  only keys of this form are ever stored
+    return cast("Label", found[1])
 
 
 def last4(secret: str) -> str:

@@ -6,12 +6,13 @@ from uuid import UUID
 from pydantic import Field, IPvAnyAddress
 
 from draftstore_common.contracts.base import Answer, Instant, Request
+from draftstore_common.contracts.names import PlainText
 
 AuditCategory = Literal["admin", "access"]
 """`admin`: keys, tenants and the installation. `access`: reads of bytes, and accesses that were refused."""
 
 AuditOutcome = Literal["allowed", "refused"]
-TargetType = Literal["key", "tenant", "audit", "draft", "object", "route"]
+TargetType = Literal["key", "tenant", "signing_key", "audit", "draft", "object", "route"]
 
 
 class AuditEntry(Answer):
@@ -56,10 +57,11 @@ class AccessEvent(Request):
     tenant_id: UUID | None = None
     key_id: UUID | None = None
     target_type: TargetType | None = None
-    target: str | None = Field(default=None, max_length=4096)
-    request_id: str = Field(max_length=64)
+    target: PlainText | None = Field(default=None, max_length=4096)
+    request_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     ip: IPvAnyAddress | None = None
     suppressed: int = Field(default=0, ge=0)
+    detail: dict[str, Annotated[PlainText, Field(max_length=1000)]] = Field(default={}, max_length=10)
 
 
 class AccessEvents(Request):

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -139,18 +140,89 @@ async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
 
 
-def engine(url: str, *, size: int = 10) -> AsyncEngine:
+async def connect(
+    url: str, *, role: str | None = None, statement_timeout: float | None = STATEMENT_TIMEOUT
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection of one's own, that works as `role` whoever the URL logs in as.
+
+    Raises `CannotStart`, naming the statements that help, if the user may not work as that role. `statement_timeout`
+    None: statements may take as long as they take.
+    """
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=statement_timeout)
+    if role is not None:
+        try:
+            await connection.execute(f'SET ROLE "{role}"')
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError) as error:
+            raise await _role_missing(connection, role) from error
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
+
+
+async def _role_missing(connection: "asyncpg.Connection[asyncpg.Record]", role: str) -> CannotStart:
+    user = await connection.fetchval("SELECT session_user")
+    await connection.close()
+    return _may_not_work_as(role, str(user))
+
+
+def _may_not_work_as(role: str, user: str) -> CannotStart:
+    statements = f'CREATE ROLE "{role}" NOLOGIN; GRANT "{role}" TO "{user}";'
+    text = f"the database user {user!r} may not work as the role {role!r}"
+    return CannotStart(f"{text}; have an administrator of the database run what is missing of: {statements}")
+
+
+def engine(url: str, *, size: int = 10, role: str | None = None) -> AsyncEngine:
     """A SQLAlchemy engine over asyncpg that takes any PostgreSQL URL asyncpg itself takes (sslmode included).
 
-    It never has more than `size` connections.
+    It never has more than `size` connections. All of them work as `role` (see `connect`).
     """
-
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
-
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_size=size, max_overflow=0, pool_pre_ping=True
+        "postgresql+asyncpg://",
+        async_creator=partial(connect, url, role=role),
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into the log, and hashes of keys are among the values
     )
+
+
+def ensure_role(connection: Connection, role: str) -> None:
+    """In a migration: make a role that cannot log in, unless it is there, and let the present user work as it.
+
+    Roles belong to the whole server: another database on it may have made this one, a moment ago even. Raises
+    `CannotStart`, naming the statements that help, where the user may do neither.
+    """
+    make = f"""
+        DO $$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE "{role}" NOLOGIN; END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END $$"""
+    if _permits(connection, make) and _may_work_as(connection, role):
+        return
+    if not _permits(connection, f'GRANT "{role}" TO CURRENT_USER'):
+        raise _may_not_work_as(role, str(connection.scalar(text("SELECT current_user"))))
+
+
+def _may_work_as(connection: Connection, role: str) -> bool:
+    trial = connection.begin_nested()
+    try:
+        return _permits(connection, f'SET LOCAL ROLE "{role}"')
+    finally:
+        trial.rollback()  # which ends the SET as well
+
+
+def _permits(connection: Connection, statement: str) -> bool:
+    """Run a statement; whether the user was allowed to, and everything it names is there."""
+    try:
+        with connection.begin_nested():
+            connection.execute(text(statement))
+    except DBAPIError as error:
+        refused = asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError | asyncpg.UndefinedObjectError
+        if isinstance(_driver_error(error), refused):
+            return False
+        raise
+    return True
 
 
 async def migrate(url: str, *, schema: str, scripts: Path, lock: int) -> None:
@@ -159,10 +231,8 @@ async def migrate(url: str, *, schema: str, scripts: Path, lock: int) -> None:
     The schema is made if absent; its Alembic version table lies inside it. `lock` is the advisory lock's key.
     """
 
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
-
-    migrator = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    patiently = partial(connect, url, statement_timeout=None)
+    migrator = create_async_engine("postgresql+asyncpg://", async_creator=patiently, poolclass=NullPool)
     async with database_errors(), migrator.connect() as connection:
         await connection.run_sync(_upgrade, schema, scripts, lock)
         await connection.commit()
@@ -178,12 +248,12 @@ def _upgrade(connection: Connection, schema: str, scripts: Path, lock: int) -> N
     command.upgrade(config, "head")
 
 
-async def check_migrated(url: str, *, schema: str, scripts: Path) -> None:
-    """Raise `CannotStart` unless the schema is at the newest revision of `scripts`.
+async def check_migrated(url: str, *, schema: str, scripts: Path, role: str | None = None) -> None:
+    """Raise `CannotStart` unless the schema is at the newest revision of `scripts`, as the user or its `role` sees it.
 
     A revision these scripts do not know passes: a newer release has migrated, and this one serves until it is replaced.
     """
-    found = await _revision(url, schema)
+    found = await _revision(url, schema, role)
     history = ScriptDirectory(str(scripts))
     head = history.get_current_head()
     older = {script.revision for script in history.walk_revisions()} - {head}
@@ -192,16 +262,25 @@ async def check_migrated(url: str, *, schema: str, scripts: Path) -> None:
         raise CannotStart(f"{text}; run the migrations first")
 
 
-async def _revision(url: str, schema: str) -> str | None:
-    async with database_errors():
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT)
-        try:
-            table = f'"{schema}".alembic_version'
-            if await connection.fetchval("SELECT to_regclass($1)", table) is None:
-                return None
-            return str(await connection.fetchval(f"SELECT version_num FROM {table}"))  # noqa: S608  our own name
-        finally:
-            await connection.close()
+async def _revision(url: str, schema: str, role: str | None) -> str | None:
+    """The revision; None if there is none, or none that may be read."""
+    # The user first: before the migrations there is no role, and they make what lets it read.
+    for reader in dict.fromkeys((None, role)):
+        async with database_errors():
+            connection = await connect(url, role=reader)
+            try:
+                return await _read_revision(connection, f'"{schema}".alembic_version')
+            except asyncpg.InsufficientPrivilegeError as error:
+                log.debug("revision not readable", extra={"role": reader, "causes": [repr(error)]})
+            finally:
+                await connection.close()
+    return None
+
+
+async def _read_revision(connection: "asyncpg.Connection[asyncpg.Record]", table: str) -> str | None:
+    if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+        return None
+    return str(await connection.fetchval(f"SELECT version_num FROM {table}"))  # noqa: S608  our own name
 
 
 async def wait_for_database(url: str, *, seconds: float) -> None:

@@ -94,6 +94,8 @@ class RelayedProblem(Problem):
     def __init__(self, document: ProblemDocument, retry_after: int | None = None) -> None:
         self.title = document.title
         self._status = document.status
+        if retry_after is None and document.status in {429, 503}:
+            retry_after = Unavailable.retry_after  # whoever said so may have stood before the service
         super().__init__(document.detail, code=document.code, retry_after=retry_after, errors=document.errors)
 
     @property

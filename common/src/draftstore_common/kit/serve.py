@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn
@@ -34,9 +35,24 @@ def serve(app: ASGIApp, *, host: str, port: int, grace: int) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return; a start that fails exits with status 2 and one line."""
     start = Start(app)
     with contextlib.suppress(SystemExit):  # uvicorn's own way out when the start failed
-        uvicorn.Server(server_config(start, host=host, port=port, grace=grace)).run()
+        EndingServer(server_config(start, host=host, port=port, grace=grace)).run()
     if start.failure is not None:
         _exit(start.failure)
+
+
+ENDING = "ending"
+"""In the lifespan's state, which every request sees: an event, set when the server waits for requests to end.
+
+What waits for something else to happen, a long poll say, answers then: it would hold up the end for as long.
+"""
+
+
+class EndingServer(uvicorn.Server):
+    """Tells requests under way that the server ends, then waits for them as uvicorn does."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state[ENDING].set()
+        await super().shutdown(sockets)
 
 
 class Start:
@@ -50,6 +66,8 @@ class Start:
         if scope["type"] != "lifespan":
             await self._app(scope, receive, send)
             return
+
+        scope["state"][ENDING] = asyncio.Event()
 
         async def quietly(message: Message) -> None:
             await send({**message, "message": ""} if message["type"] == "lifespan.startup.failed" else message)

@@ -27,6 +27,15 @@ LEEWAY = 5
 FETCH_TIMEOUT = 5.0
 """Seconds one fetch of public keys may take."""
 
+MAX_LIFETIME = 600
+"""Seconds no token lives longer, whoever signed it and whatever it says."""
+
+MAX_AGE = 60.0
+"""Seconds after which public keys are fetched anew: a key that was withdrawn is forgotten about as fast."""
+
+MAX_IDLE = 120.0
+"""Seconds after which keys that nobody asked for meanwhile are not trusted before they were fetched anew."""
+
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "iat", "exp", "jti")
 
 Claims = Mapping[str, Any]
@@ -48,14 +57,18 @@ class KeysUnavailable(Unavailable):
 
 
 class JwksCache:
-    """Public keys by `kid`. A key that is held serves at once, however old, while newer ones are fetched beside.
+    """Public keys by `kid`. A key that is held serves at once while newer ones are fetched beside.
 
-    One fetch serves all who wait; a new one begins at most once per `cooldown` seconds.
+    One fetch serves all who wait; a new one begins at most once per `cooldown` seconds. While identity is away, the
+    keys that are held go on serving, however old.
     """
 
-    def __init__(self, fetch: FetchJwks, *, max_age: float = 300.0, cooldown: float = 2.0) -> None:
+    def __init__(
+        self, fetch: FetchJwks, *, max_age: float = MAX_AGE, max_idle: float = MAX_IDLE, cooldown: float = 2.0
+    ) -> None:
         self._fetch = fetch
         self._max_age = max_age
+        self._max_idle = max_idle
         self._cooldown = cooldown
         self._keys: dict[str, PyJWK] = {}
         self._fetched = self._attempted = -math.inf
@@ -65,15 +78,17 @@ class JwksCache:
     async def key(self, kid: str) -> PyJWK:
         """The key of this id.
 
-        Raises `TokenRefused` if the issuer does not know it, `KeysUnavailable` if it cannot be asked.
+        Raises `jwt.InvalidKeyError` if the issuer does not publish it, `KeysUnavailable` if it cannot be asked.
         """
+        if kid not in self._keys or (self._age > self._max_idle and not self._failed):
+            await self._look()
+        elif self._age > self._max_age and self._may_try():
+            self._flight.start()
         if kid in self._keys:
-            self._renew_if_old()
             return self._keys[kid]
-        await self._look()
-        if kid in self._keys:
-            return self._keys[kid]
-        raise KeysUnavailable if self._failed else TokenRefused
+        if self._failed:
+            raise KeysUnavailable
+        raise jwt.InvalidKeyError(f"no key is published as {kid[:40]!r}")
 
     async def ready(self) -> None:
         """Raise `KeysUnavailable` unless at least one key is known."""
@@ -82,19 +97,20 @@ class JwksCache:
         if not self._keys:
             raise KeysUnavailable
 
+    @property
+    def _age(self) -> float:
+        return time.monotonic() - self._fetched
+
+    def _may_try(self) -> bool:
+        return time.monotonic() - self._attempted > self._cooldown
+
     async def _look(self) -> None:
+        """Fetch, unless that was tried a moment ago. When it fails, the keys are those that were held before."""
         if self._flight.running or self._may_try():
             try:
                 await self._flight.wait()
             except (Unavailable, TimeoutError) as error:
-                raise KeysUnavailable from error
-
-    def _renew_if_old(self) -> None:
-        if time.monotonic() - self._fetched > self._max_age and self._may_try():
-            self._flight.start()
-
-    def _may_try(self) -> bool:
-        return time.monotonic() - self._attempted > self._cooldown
+                log.warning("public keys not fetched in time", extra={"causes": [repr(error)]})
 
     async def _refresh(self) -> None:
         self._attempted, self._failed = time.monotonic(), True
@@ -113,31 +129,37 @@ class TokenVerifier:
     def __init__(self, keys: JwksCache, *, capacity: int = 4096) -> None:
         self._keys = keys
         self._capacity = capacity
-        self._verified: dict[bytes, Claims] = {}
+        self._verified: dict[bytes, tuple[str, Claims]] = {}
 
     async def verify(self, token: str, *, audience: str, kind: str) -> Claims:
         """The claims of a token of this `typ` for this audience."""
         digest = hashlib.sha256(f"{kind} {audience} {token}".encode()).digest()
-        known = self._verified.get(digest)
-        if known is not None and known["exp"] > time.time():
-            return known
-        claims = await self._check(token, audience, kind)
-        self._remember(digest, claims)
+        try:
+            return await self._remembered(digest) or await self._check(digest, token, audience, kind)
+        except jwt.PyJWTError as error:
+            log.warning("token refused", extra={"reason": str(error), "audience": audience, "typ": kind})
+            raise TokenRefused from error
+
+    async def _remembered(self, digest: bytes) -> Claims | None:
+        """The claims of a token that was verified before and still lives, if its key is still published."""
+        kid, claims = self._verified.get(digest, ("", {}))
+        if claims.get("exp", 0) <= time.time():
+            return None
+        await self._keys.key(kid)
         return claims
 
-    async def _check(self, token: str, audience: str, kind: str) -> Claims:
-        try:
-            header = jwt.get_unverified_header(token)
-            if header.get("typ") != kind:
-                raise jwt.InvalidTokenError(f"typ is {header.get('typ')!r}, not {kind!r}")
-            return self._decode(token, await self._keys.key(str(header.get("kid"))), audience)
-        except jwt.PyJWTError as error:
-            log.warning("token refused", extra={"reason": str(error), "audience": audience})
-            raise TokenRefused from error
+    async def _check(self, digest: bytes, token: str, audience: str, kind: str) -> Claims:
+        header = jwt.get_unverified_header(token)
+        if header.get("typ") != kind:
+            raise jwt.InvalidTokenError(f"typ is {str(header.get('typ'))[:40]!r}, not {kind!r}")
+        kid = str(header.get("kid"))
+        claims = self._decode(token, await self._keys.key(kid), audience)
+        self._remember(digest, kid, claims)
+        return claims
 
     @staticmethod
     def _decode(token: str, key: PyJWK, audience: str) -> Claims:
-        return jwt.decode(
+        claims = jwt.decode(
             token,
             key,
             algorithms=[ALGORITHM],
@@ -146,9 +168,12 @@ class TokenVerifier:
             leeway=LEEWAY,
             options={"require": list(REQUIRED_CLAIMS), "strict_aud": True},
         )
+        if int(claims["exp"]) - int(claims["iat"]) > MAX_LIFETIME:
+            raise jwt.InvalidTokenError("it lives longer than any token of ours")
+        return claims
 
-    def _remember(self, digest: bytes, claims: Claims) -> None:
+    def _remember(self, digest: bytes, kid: str, claims: Claims) -> None:
         self._verified.pop(digest, None)
         if len(self._verified) >= self._capacity:
             del self._verified[next(iter(self._verified))]  # the one verified longest ago
-        self._verified[digest] = claims
+        self._verified[digest] = kid, claims

@@ -6,26 +6,19 @@ from fastapi import Depends, Request
 from pydantic import Field
 
 from draftstore_common.contracts import base
-from draftstore_common.contracts.identity import Principal
+from draftstore_identity import author
 from draftstore_identity.context import Context, context_of
 
 Ctx = Annotated[Context, Depends(context_of)]
 
 
-async def _principal(request: Request, context: Ctx) -> Principal:
+async def _caller(request: Request, context: Ctx) -> author.Caller:
     principal = await context.access.principal(request.headers.get("authorization"))
-    request.state.principal = principal
-    return principal
+    await context.admin_limit.charge(request, f"key:{principal.lineage}")
+    return author.Caller(principal, author.address(request.headers.get("x-forwarded-for")))
 
 
-async def _within_limit(
-    request: Request, context: Ctx, principal: Annotated[Principal, Depends(_principal)]
-) -> Principal:
-    await context.admin_limit.charge(request)
-    return principal
-
-
-Caller = Annotated[Principal, Depends(_within_limit)]
+Caller = Annotated[author.Caller, Depends(_caller)]
 """Whoever has a living key, within the rate of these routes. What the key may do here is for the services to say."""
 
 

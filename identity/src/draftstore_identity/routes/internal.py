@@ -5,7 +5,17 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from draftstore_common.access import only
-from draftstore_common.contracts.identity import ServiceName, ServiceToken, ServiceTokenRequest, Verdict, VerifyRequest
+from draftstore_common.contracts.audit import AccessEvents
+from draftstore_common.contracts.identity import (
+    Changes,
+    ChangesRequest,
+    ServiceName,
+    ServiceToken,
+    ServiceTokenRequest,
+    Verdict,
+    VerifyRequest,
+)
+from draftstore_common.kit.serve import ENDING
 from draftstore_identity.routes.caller import Ctx
 
 router = APIRouter(tags=["internal"])
@@ -15,6 +25,22 @@ router = APIRouter(tags=["internal"])
 async def verify(body: VerifyRequest, context: Ctx) -> Verdict:
     """Whose key this is, and a token for one service."""
     return await context.verify.verify(body)
+
+
+@router.post("/internal/changes", dependencies=[Depends(only(ServiceName.GATEWAY))])
+async def changes(body: ChangesRequest, request: Request, context: Ctx) -> Changes:
+    """What changed about keys and tenants, waiting for something to."""
+    return await context.feed.changes(body, getattr(request.state, ENDING, None))
+
+
+@router.post(
+    "/internal/access-events",
+    status_code=204,
+    dependencies=[Depends(only(ServiceName.GATEWAY, ServiceName.DRAFTS))],
+)
+async def access_events(body: AccessEvents, context: Ctx) -> None:
+    """Keep accesses in the audit log."""
+    await context.audit.keep(body.events)
 
 
 @router.post("/internal/service-token")

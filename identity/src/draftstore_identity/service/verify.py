@@ -9,6 +9,7 @@ from draftstore_identity import domain
 from draftstore_identity.domain import Credential
 from draftstore_identity.errors import KeyMalformed, KeyUnknown
 from draftstore_identity.secret import digest
+from draftstore_identity.service.last_uses import LastUses
 from draftstore_identity.signing import TokenIssuer
 from draftstore_identity.store import IdentityStore
 
@@ -18,9 +19,10 @@ log = logging.getLogger(__name__)
 class VerifyService:
     """Answers whose a secret is, and vouches for it with a token."""
 
-    def __init__(self, store: IdentityStore, tokens: TokenIssuer) -> None:
+    def __init__(self, store: IdentityStore, tokens: TokenIssuer, last_uses: LastUses) -> None:
         self._store = store
         self._tokens = tokens
+        self._last_uses = last_uses
 
     async def verify(self, request: VerifyRequest) -> Verdict:
         """The verdict on a key; raises the 401 or 403 that says why it opens nothing."""
@@ -31,6 +33,7 @@ class VerifyService:
         if credential is None:
             raise KeyUnknown
         self._check(credential, request.client_ip)
+        self._last_uses.note(credential.key.id, credential.now)
         return self._verdict(credential, request.audience)
 
     @staticmethod

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from draftstore_common.kit.database import ensure_role
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -110,13 +112,7 @@ def _audit() -> None:
 
 
 def _role() -> None:
-    # Roles belong to the whole server: another database on it may have made this one, a moment ago even.
-    op.execute(f"""
-        DO $$ BEGIN
-            CREATE ROLE {ROLE} NOLOGIN;
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-        END $$""")
-    op.execute(f"GRANT {ROLE} TO CURRENT_USER")
+    ensure_role(op.get_bind(), ROLE)
     op.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {ROLE}")
     tables = ", ".join(
         f"{SCHEMA}.{name}" for name in ("tenants", "keys", "changes", "signing_keys", "idempotency_keys")
