@@ -1,6 +1,7 @@
 """An installed identity over a real PostgreSQL, spoken to as the gateway speaks to it."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -83,6 +84,22 @@ class Installation:
         answer = await self.call(by or self.admin_key, "POST", "/api/v1/keys", body)
         assert answer.status_code == 201, answer.text
         return NewKey.model_validate_json(answer.content)
+
+    async def keys_admin(self, **more: Any) -> NewKey:
+        """A data key that administers the keys of a tenant of its own."""
+        wanted = {"scopes": ["keys:admin", "drafts:read", "drafts:write"], "tenant_id": await self.tenant(), **more}
+        return await self.issue(**wanted)
+
+    async def refused(self, by: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
+        """Status and code of a refused request."""
+        answer = await self.call(by, method, path, body, **headers)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        return answer.status_code, answer.json()["code"]
+
+    async def audit(self, target: Any) -> list[dict[str, Any]]:
+        """What the audit log says of a target, oldest first."""
+        rows = await self.sql("SELECT * FROM identity.audit WHERE target = $1 ORDER BY id", str(target))
+        return [{**row, "detail": json.loads(row["detail"]) if row["detail"] else None} for row in rows]
 
     async def tenant(self) -> str:
         """The id of a new tenant."""

@@ -64,6 +64,15 @@ async def test_each_key_has_a_count_of_its_own(limited: Installation) -> None:
     assert passed(await own_key(limited, limited.admin_key, 1)) == 1
 
 
+async def test_a_key_and_its_successor_share_one_count(limited: Installation) -> None:
+    old = await limited.issue()
+    answer = await limited.call(
+        limited.admin_key, "POST", f"/api/v1/keys/{old.id}/rotate", {}, idempotency_key="limited"
+    )
+    assert passed(await own_key(limited, old.key, ALLOWED - 1)) == ALLOWED - 1
+    assert passed(await own_key(limited, answer.json()["key"], ALLOWED)) == 1
+
+
 async def test_verifying_is_not_counted(limited: Installation) -> None:
     for _ in range(2 * ALLOWED):
         await limited.verify(limited.data_key)

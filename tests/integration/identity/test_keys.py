@@ -17,19 +17,6 @@ from support.identity import Installation
 KEYS = "/api/v1/keys"
 
 
-async def refused(identity: Installation, by: str, method: str, path: str, body: Any = None) -> tuple[int, str]:
-    """Status and code of a refused request."""
-    answer = await identity.call(by, method, path, body)
-    assert answer.headers["content-type"] == "application/problem+json"
-    return answer.status_code, answer.json()["code"]
-
-
-async def keys_admin(identity: Installation, **more: Any) -> str:
-    """The secret of a data key that administers keys of a tenant of its own."""
-    wanted = {"scopes": ["keys:admin", "drafts:read", "drafts:write"], "tenant_id": await identity.tenant(), **more}
-    return (await identity.issue(**wanted)).key
-
-
 async def test_a_new_key_is_answered_once_with_its_secret(identity: Installation) -> None:
     answer = await identity.call(identity.admin_key, "POST", KEYS, {"name": "web", "scopes": ["drafts:write"]})
     made = answer.json()
@@ -76,11 +63,11 @@ async def test_a_data_key_without_the_scope_administers_nothing(identity: Instal
         ("GET", f"{KEYS}/{key_id}", None),
         ("DELETE", f"{KEYS}/{key_id}", None),
     ):
-        assert await refused(identity, identity.data_key, method, path, sent) == (403, "scope_missing")
+        assert await identity.refused(identity.data_key, method, path, sent) == (403, "scope_missing")
 
 
 async def test_a_keys_admin_issues_what_it_holds_in_its_own_tenant(identity: Installation) -> None:
-    admin = await keys_admin(identity)
+    admin = (await identity.keys_admin()).key
     own_tenant = (await identity.verify(admin)).principal.tenant_id
     child = await identity.issue(by=admin, scopes=["drafts:read"])
     assert child.tenant_id == own_tenant
@@ -109,14 +96,14 @@ async def test_a_keys_admin_issues_nothing_wider_than_itself(
 
 
 async def test_a_keys_admin_makes_no_admin_key(identity: Installation) -> None:
-    admin = await keys_admin(identity)
-    assert await refused(identity, admin, "POST", KEYS, {"name": "x", "kind": "admin"}) == (403, "wrong_key_kind")
+    admin = (await identity.keys_admin()).key
+    assert await identity.refused(admin, "POST", KEYS, {"name": "x", "kind": "admin"}) == (403, "wrong_key_kind")
 
 
 async def test_a_foreign_and_a_missing_tenant_look_the_same(identity: Installation) -> None:
-    admin, foreign = await keys_admin(identity), await identity.tenant()
+    admin, foreign = (await identity.keys_admin()).key, await identity.tenant()
     answers = [
-        await refused(identity, admin, "POST", KEYS, {"name": "x", "scopes": ["drafts:read"], "tenant_id": tenant})
+        await identity.refused(admin, "POST", KEYS, {"name": "x", "scopes": ["drafts:read"], "tenant_id": tenant})
         for tenant in (foreign, str(uuid7()))
     ]
     assert answers == [(404, "tenant_not_found")] * 2
@@ -124,7 +111,7 @@ async def test_a_foreign_and_a_missing_tenant_look_the_same(identity: Installati
 
 async def test_a_key_for_a_missing_tenant_is_refused(identity: Installation) -> None:
     body = {"name": "x", "scopes": ["drafts:read"], "tenant_id": str(uuid7())}
-    assert await refused(identity, identity.admin_key, "POST", KEYS, body) == (404, "tenant_not_found")
+    assert await identity.refused(identity.admin_key, "POST", KEYS, body) == (404, "tenant_not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -178,7 +165,7 @@ async def test_a_revoked_key_issues_nothing_although_its_token_still_lives(ident
 
 
 async def test_a_list_walked_by_cursor_shows_every_key_once_newest_first(identity: Installation) -> None:
-    admin = await keys_admin(identity)
+    admin = (await identity.keys_admin()).key
     made = [await identity.issue(by=admin) for _ in range(4)]
     seen: list[str] = []
     cursor = ""
@@ -206,7 +193,7 @@ async def test_a_keys_admin_never_lists_another_tenant_or_admin_keys(identity: I
     items = (await identity.call(admin.key, "GET", f"{KEYS}?limit=1000")).json()["items"]
     assert {(item["tenant_id"], item["kind"]) for item in items} == {(str(DEFAULT_TENANT_ID), "data")}
     foreign = await identity.tenant()
-    assert await refused(identity, admin.key, "GET", f"{KEYS}?tenant_id={foreign}") == (404, "tenant_not_found")
+    assert await identity.refused(admin.key, "GET", f"{KEYS}?tenant_id={foreign}") == (404, "tenant_not_found")
 
 
 @pytest.mark.parametrize("which", ["admin", "data"])
@@ -236,7 +223,7 @@ async def test_every_key_may_see_itself(identity: Installation, which: str) -> N
 async def test_a_key_that_makes_no_sense_is_refused_by_its_own_code(
     identity: Installation, body: dict[str, Any], code: str
 ) -> None:
-    assert await refused(identity, identity.admin_key, "POST", KEYS, body) == (422, code)
+    assert await identity.refused(identity.admin_key, "POST", KEYS, body) == (422, code)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +238,7 @@ async def test_a_key_that_makes_no_sense_is_refused_by_its_own_code(
     ],
 )
 async def test_a_wrong_list_query_is_refused(identity: Installation, query: str, code: str) -> None:
-    assert await refused(identity, identity.admin_key, "GET", f"{KEYS}?{query}") == (422, code)
+    assert await identity.refused(identity.admin_key, "GET", f"{KEYS}?{query}") == (422, code)
 
 
 @pytest.mark.parametrize("path", [KEYS, f"{KEYS}/self", "/api/v1/tenants"])

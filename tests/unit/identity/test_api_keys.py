@@ -91,3 +91,8 @@ def test_an_allow_list_allows_what_is_inside_it(client_ip: str | None, inside: b
 @pytest.mark.parametrize("client_ip", ["10.1.2.3", None])
 def test_an_empty_allow_list_allows_everyone(client_ip: str | None) -> None:
     assert api_keys.allows([], client_ip)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_prefix_tells_the_label(label: Label) -> None:
+    assert api_keys.label(api_keys.prefix(api_keys.make(label))) == label

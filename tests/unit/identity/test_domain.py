@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from draftstore_common.contracts.administration import Key, KeyCreate, Tenant, TenantStatus
+from draftstore_common.contracts.administration import Key, KeyCreate, KeyPatch, Tenant, TenantStatus
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.identity import Scope
 from draftstore_common.kit.errors import Problem
@@ -109,6 +109,59 @@ def test_a_data_key_grants_its_own_powers_or_less(own: dict[str, Any], asked: di
 )
 def test_a_data_key_grants_nothing_it_does_not_have(own: dict[str, Any], asked: dict[str, Any], field: str) -> None:
     assert grant_code(a_key(**own), wanted(**asked)) == f"grant_exceeds_own {field}"
+
+
+def test_no_data_key_brings_about_an_admin_key() -> None:
+    with pytest.raises(Problem) as refused:
+        domain.check_grant(a_key(), domain.grant_of(a_key(kind="admin", scopes=[])), "admin")
+    assert refused.value.code == "wrong_key_kind"
+
+
+def test_a_grant_is_all_that_a_key_may_do() -> None:
+    key = a_key(cidrs=["10.0.0.0/8"], name_prefixes=["a/"], expires_at=LATER, rate_limits=limits((1, 2)))
+    domain.check_grant(key, domain.grant_of(key))
+    given = {name: value for name, value in vars(domain.grant_of(key)).items() if name != "scopes"}
+    assert given == {name: getattr(key, name) for name in given}
+    assert domain.grant_of(key).scopes == frozenset(key.scopes)
+
+
+def test_a_patch_changes_what_it_names_and_nothing_else() -> None:
+    key = a_key(cidrs=["10.0.0.0/8"], expires_at=LATER)
+    patch = KeyPatch.model_validate({"expires_at": None, "enabled": False})
+    grant = domain.patched(key, patch)
+    assert (grant.expires_at, grant.cidrs, grant.name) == (None, key.cidrs, key.name)
+    assert domain.changed_fields(key, patch) == {"expires_at", "enabled"}
+
+
+@pytest.mark.parametrize(
+    "same", [{}, {"name": "a key"}, {"scopes": ["drafts:read", "keys:admin"]}, {"rate_limits": None}, {"enabled": True}]
+)
+def test_a_patch_with_what_is_there_changes_nothing(same: dict[str, Any]) -> None:
+    assert domain.changed_fields(a_key(), KeyPatch.model_validate(same)) == frozenset()
+
+
+def test_scopes_are_written_in_one_order_in_every_process() -> None:
+    """What is compared as text, the fingerprint of a repeated request, must not depend on how a set is laid out."""
+    ask = wanted(scopes=list(Scope))
+    assert ask.model_dump(mode="json")["scopes"] == sorted(Scope)
+    assert KeyPatch(scopes=frozenset(Scope)).model_dump(mode="json")["scopes"] == sorted(Scope)
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted_end", "longer"),
+    [
+        (LATER, None, True),
+        (LATER, LATER + timedelta(seconds=1), True),
+        (LATER, LATER, False),
+        (LATER, NOW, False),
+        (None, None, False),
+        (None, LATER, False),
+    ],
+)
+def test_a_life_is_longer_when_it_ends_later_or_never(
+    own: datetime | None, wanted_end: datetime | None, longer: bool
+) -> None:
+    assert domain.extends(a_key(expires_at=own), wanted_end) is longer
 
 
 def test_an_admin_key_grants_every_scope_although_it_has_none() -> None:

@@ -45,10 +45,15 @@ class RotationService:
 
         Raises `KeyEnded` for a key that is revoked or has expired, `KeyAlreadyRotated` for one that has a successor.
         """
-        watched = self._refusals.watched(caller, "key.rotated", "key", key_id)
-        async with watched, self._store.change(caller.author) as change:
+        async with self._refusals.watched(caller, "key.rotated", "key", key_id):
             if idempotency is None:
                 raise IdempotencyKeyMissing
+            return await self._rotate(caller, key_id, wanted, idempotency)
+
+    async def _rotate(
+        self, caller: Caller, key_id: UUID, wanted: KeyRotate, idempotency: IdempotencyKey
+    ) -> Outcome[Key]:
+        async with self._store.change(caller.author) as change:
             actor = await key_administrator(change, caller)
             old = await changeable_key(change, actor.key, key_id)
             if (known := await made_before(change, idempotency)) is not None:
