@@ -21,9 +21,6 @@ WITH_KEY = [*DATA, *ADMIN]
 FOR_ANY_KEY = frozenset({"get_own_key", "revoke_own_key"})
 """What a key may do to itself, whatever it is."""
 
-FOR_DATA_KEYS_TOO = FOR_ANY_KEY | {"list_audit"}
-"""Administration of a tenant's own, for data keys with the scope for it."""
-
 ONLY_ADMIN_KEYS = [operation for operation in ADMIN if "/tenants" in operation.path]
 
 BAD_KEYS = (

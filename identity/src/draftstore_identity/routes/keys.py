@@ -71,9 +71,7 @@ async def revoke_key(key_id: UUID, caller: Caller, context: Ctx) -> Key:
     return await context.keys.revoke(caller, key_id)
 
 
-@router.post(
-    "/keys/{key_id}/rotate", status_code=201, response_model=NewKey, responses=replays(Key) | problems(409)
-)
+@router.post("/keys/{key_id}/rotate", status_code=201, response_model=NewKey, responses=replays(Key) | problems(409))
 async def rotate_key(
     key_id: UUID, body: KeyRotate, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None
 ) -> Response:
