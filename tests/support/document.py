@@ -16,7 +16,7 @@ def public_document() -> Document:
     """What a gateway would answer under /openapi.json."""
     suite = Suite(Backing(SecretStr("postgresql://"), None, {}, lambda _, __: None))
     base = cast("Any", suite.gateway)._operations.openapi()
-    documents = {"drafts": suite._drafts.openapi(), "identity": suite._identity.openapi()}
+    documents = {"identity": suite._identity.openapi(), "drafts": suite._drafts.openapi()}
     union: Document = json.loads(json.dumps(unite(base, documents, RouteTable(ROUTES))))
     return union
 

@@ -23,7 +23,10 @@ TOKEN_MARGIN = 10.0
 """Seconds a cached token must still live, so that it does not expire on its way."""
 
 CAPACITY = 10_000
-"""Verdicts kept, and subjects of changes kept."""
+"""Verdicts kept."""
+
+SUBJECTS = 10_000
+"""Keys and tenants whose newest change is kept."""
 
 SecretKey = tuple[bytes, Audience]
 """The SHA-256 of an API key, and whom its token is for."""
@@ -89,7 +92,7 @@ class VerdictCache:
         for change in changes:
             self._changed.pop(change.subject_id, None)
             self._changed[change.subject_id] = change.sequence
-        while len(self._changed) > CAPACITY:
+        while len(self._changed) > SUBJECTS:
             self._floor = self._changed.pop(next(iter(self._changed)))  # the oldest; no older verdict passes any more
 
     def restart(self, sequence: int) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from redis import Redis
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import RateLimit, Scope
+from draftstore_common.kit.ids import uuid7
 from draftstore_gateway import limits, stores, verdict_cache
 from draftstore_gateway.windows import charges, parse_limits
 from support.limiter import limiter_on
@@ -193,6 +195,82 @@ async def test_a_key_without_limits_is_not_counted() -> None:
         answer = await gateway.client.get("/api/v1/drafts", headers=key)
         assert "ratelimit" not in answer.headers
         assert (await _storm(gateway, 20, key)) == {200: 20}
+
+
+async def test_a_rotated_key_and_its_successor_share_one_count() -> None:
+    three = [RateLimit(amount=3, seconds=86_400)]
+    async with running_gateway(in_process=True) as gateway:
+        old = gateway.identity.issue(Scope.DRAFTS_READ, rate_limits=three)
+        new = gateway.identity.issue(Scope.DRAFTS_READ, rate_limits=three, lineage=old.principal.lineage)
+        assert await _storm(gateway, 2, bearer(old)) == {200: 2}
+        assert await _storm(gateway, 5, bearer(new)) == {200: 1, 429: 4}
+
+
+async def test_keys_of_a_tenant_share_its_windows_beside_their_own() -> None:
+    tenant, own = [RateLimit(amount=5, seconds=86_400)], [RateLimit(amount=3, seconds=86_400)]
+    async with running_gateway(in_process=True) as gateway:
+        issue = partial(gateway.identity.issue, Scope.DRAFTS_READ, tenant_rate_limits=tenant)
+        limited, unlimited, other = issue(rate_limits=own), issue(rate_limits=[]), issue(tenant_id=uuid7())
+        assert await _storm(gateway, 10, bearer(limited)) == {200: 3, 429: 7}
+        assert await _storm(gateway, 10, bearer(unlimited)) == {200: 2, 429: 8}
+        assert await _storm(gateway, 5, bearer(other)) == {200: 5}
+
+
+async def test_answers_tell_of_the_tenants_windows_too() -> None:
+    async with running_gateway(in_process=True, rate_limit_per_key="5/minute") as gateway:
+        hourly = [RateLimit(amount=9, seconds=3600)]
+        key = bearer(gateway.identity.issue(Scope.DRAFTS_READ, tenant_rate_limits=hourly))
+        answer = await gateway.client.get("/api/v1/drafts", headers=key)
+    assert answer.headers["ratelimit-policy"] == '"key-60s";q=5;w=60, "tenant-3600s";q=9;w=3600'
+    assert re.fullmatch(r'"key-60s";r=4;t=\d+, "tenant-3600s";r=8;t=\d+', answer.headers["ratelimit"])
+
+
+async def test_a_gateway_that_lost_redis_admits_its_share_of_what_all_of_them_do() -> None:
+    port = free_port()
+    settings: dict[str, Any] = {"rate_limit_per_key": "12/day", "redis_url": f"redis://127.0.0.1:{port}/0"}
+    async with running_gateway(in_process=True, gateway_replicas=3, **settings) as gateway:
+        with running_redis(port):
+            assert await _storm(gateway, 20, gateway.headers(Scope.DRAFTS_READ)) == {200: 12, 429: 8}
+        assert await _storm(gateway, 20, gateway.headers(Scope.DRAFTS_READ)) == {200: 4, 429: 16}
+
+
+async def test_metrics_tell_whether_the_store_is_there_and_whom_it_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOST_PAUSE", 0.05)
+    port = free_port()
+    settings: dict[str, Any] = {"rate_limit_per_key": "1/day", "rate_limit_per_ip": "1/day"}
+    url = f"redis://127.0.0.1:{port}/0"
+    async with running_gateway(in_process=True, redis_url=url, **settings) as gateway:
+        with running_redis(port):
+            await _storm(gateway, 3, gateway.headers(Scope.DRAFTS_READ))
+            await _storm(gateway, 4, {})
+            assert (await _metrics(gateway))[SHARED] == 1
+        await _storm(gateway, 1, gateway.headers(Scope.DRAFTS_READ))
+        lost = await _metrics(gateway)
+        with running_redis(port):
+
+            async def shared_again() -> bool:
+                return (await _metrics(gateway))[SHARED] == 1
+
+            await until(shared_again, "the store is back")
+    assert (lost[SHARED], lost["draftstore_gateway_limit_store_losses_total"]) == (0, 1)
+    assert lost['draftstore_gateway_limited_total{policy="key"}'] == 2
+    assert lost['draftstore_gateway_limited_total{policy="ip"}'] == 3
+
+
+async def test_a_gateway_without_redis_counts_alone() -> None:
+    async with running_gateway(in_process=True) as first, running_gateway(in_process=True) as second:
+        await _storm(first, 1, {})
+        assert (await _metrics(first))[SHARED] == (await _metrics(second))[SHARED] == 0
+
+
+SHARED = "draftstore_gateway_limits_shared"
+
+
+async def _metrics(gateway: Running) -> dict[str, float]:
+    answer = await gateway.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = (line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
 
 
 async def test_answers_say_where_the_caller_stands() -> None:

@@ -98,7 +98,7 @@ def test_an_answer_overtaken_by_a_change_is_not_usable(subject: UUID) -> None:
 
 
 def test_changes_that_are_forgotten_end_every_verdict_older_than_they(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict_cache, "CAPACITY", 2)
+    monkeypatch.setattr(verdict_cache, "SUBJECTS", 2)
     cache = _holding(_verdict(5))
     cache.note([_change(6, KEY), _change(7, uuid7()), _change(8, uuid7())])
     assert not cache.usable(Judged(_verdict(5), cache.begin()))
@@ -107,7 +107,7 @@ def test_changes_that_are_forgotten_end_every_verdict_older_than_they(monkeypatc
 
 
 def test_a_key_that_changes_often_is_one_subject(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict_cache, "CAPACITY", 2)
+    monkeypatch.setattr(verdict_cache, "SUBJECTS", 2)
     cache = _holding(_verdict(5))
     other = uuid7()
     cache.note([_change(number, other) for number in range(6, 20)])

@@ -8,4 +8,7 @@ PUBLIC = (leaks.router, keys.router, tenants.router, audit.router)
 INTERNAL = (internal.router,)
 """What only services reach."""
 
-TAGS = {"admin": "API keys and tenants, for those who administer them."}
+TAGS = {
+    "admin": "API keys, tenants and the audit log, for those who administer them.",
+    "leaks": "For whoever finds a secret where it should not be.",
+}

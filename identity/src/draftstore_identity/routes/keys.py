@@ -28,7 +28,7 @@ async def create_key(body: KeyCreate, caller: Caller, context: Ctx, idempotency:
     return answered(await context.keys.issue(caller, body, key))
 
 
-@router.post("/keys/import", status_code=201, response_model=Key, responses=replays(Key))
+@router.post("/keys/import", status_code=201, response_model=Key, responses=replays(Key) | problems(404, 409))
 async def import_key(body: KeyImport, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None) -> Response:
     """Take over a data key made elsewhere, by the SHA-256 of its secret."""
     key = idempotency_key(idempotency, caller.principal, "keys/import", body)
@@ -59,7 +59,7 @@ async def get_key(key_id: UUID, caller: Caller, context: Ctx) -> Key:
     return await context.keys.get(caller, key_id)
 
 
-@router.patch("/keys/{key_id}")
+@router.patch("/keys/{key_id}", responses=problems(409))
 async def change_key(key_id: UUID, body: KeyPatch, caller: Caller, context: Ctx) -> Key:
     """Change a key; what is left out stays. Its secret stays in any case."""
     return await context.keys.change(caller, key_id, body)
@@ -71,7 +71,7 @@ async def revoke_key(key_id: UUID, caller: Caller, context: Ctx) -> Key:
     return await context.keys.revoke(caller, key_id)
 
 
-@router.post("/keys/{key_id}/rotate", status_code=201, response_model=NewKey, responses=replays(Key))
+@router.post("/keys/{key_id}/rotate", status_code=201, response_model=NewKey, responses=replays(Key) | problems(409))
 async def rotate_key(
     key_id: UUID, body: KeyRotate, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None
 ) -> Response:

@@ -36,7 +36,7 @@ async def get_tenant(tenant_id: UUID, caller: Caller, context: Ctx) -> Tenant:
     return await context.tenants.get(caller, tenant_id)
 
 
-@router.patch("/tenants/{tenant_id}")
+@router.patch("/tenants/{tenant_id}", responses=problems(409))
 async def change_tenant(tenant_id: UUID, body: TenantPatch, caller: Caller, context: Ctx) -> Tenant:
     """Change a tenant; what is left out stays. While it is suspended, none of its data keys opens anything."""
     return await context.tenants.change(caller, tenant_id, body)
