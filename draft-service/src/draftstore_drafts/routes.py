@@ -32,10 +32,11 @@ from draftstore_common.contracts.drafts import (
 from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.names import NamePrefix, ObjectName
 from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
+from draftstore_drafts.accesses import AuditedRoute
 from draftstore_drafts.context import Context
 from draftstore_drafts.service import DraftListing
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=AuditedRoute)
 
 RETRY_AFTER = "2"
 """Seconds after which a pending confirm is worth asking about again."""

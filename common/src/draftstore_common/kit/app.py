@@ -16,10 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.kit.context import (
+    CLIENT_HEADER,
     DEFAULT_TIMEOUT,
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     acceptable_request_id,
+    client_address,
     new_request_id,
     request_id,
     set_timeout,
@@ -63,7 +65,7 @@ class ProblemResponse(JSONResponse):
 class RequestContext:
     """Pure ASGI: gives the request its id and deadline, logs its end, and turns a crash into a 500 problem.
 
-    Ids and timeouts from outside are trusted: only services call services. The gateway replaces both.
+    Ids, timeouts and addresses from outside are trusted: only services call services. The gateway replaces all three.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -90,6 +92,7 @@ class RequestContext:
         given = headers.get(REQUEST_ID_HEADER)
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
         set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
+        client_address.set(headers.get(CLIENT_HEADER))
 
 
 class _Answer:
