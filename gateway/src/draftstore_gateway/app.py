@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from draftstore_common.clients.access_log import AccessLog
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.clients.service_tokens import ServiceTokens
 from draftstore_common.clients.transport import Transport, alive
@@ -24,6 +25,7 @@ from draftstore_gateway.feed import ChangeFeed
 from draftstore_gateway.limits import Limiter
 from draftstore_gateway.metrics import LimiterMetrics, metrics_router
 from draftstore_gateway.pipeline import Pipeline
+from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import Shielded, SmallCalls, Upstream
@@ -92,6 +94,7 @@ def create_app(
     """The gateway over these services. Its lifespan enters the transport and the upstreams."""
     tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
     client, cache, registry = IdentityClient(identity, tokens), VerdictCache(), CollectorRegistry()
+    accesses = AccessLog(client)
     limiter, admission = _limits(settings, LimiterMetrics(registry))
     table = RouteTable(routes)
     pipeline = Pipeline(
@@ -102,12 +105,14 @@ def create_app(
         upstreams={
             audience: Shielded(upstream, settings.upstream_concurrency) for audience, upstream in upstreams.items()
         },
+        refusals=Refusals(accesses),
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
     resources: list[AbstractAsyncContextManager[object]] = [
         limiter,
         identity,
         ChangeFeed(client, cache),
+        accesses,
         *upstreams.values(),
     ]
     operations = _operations(resources, _checks(tokens, services), [metrics_router(registry)])

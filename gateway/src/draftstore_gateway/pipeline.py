@@ -24,6 +24,7 @@ from draftstore_gateway.admission import Admission
 from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
+from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import Route, RouteTable
 from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path
 from draftstore_gateway.upstreams import Forwarded, Upstream
@@ -97,18 +98,24 @@ class Pipeline:
         verdicts: Verdicts,
         admission: Admission,
         upstreams: Mapping[Audience, Upstream],
+        refusals: Refusals,
     ) -> None:
         self._routes = routes
         self._addresses = addresses
         self._verdicts = verdicts
         self._admission = admission
         self._upstreams = upstreams
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. An answer that broke off is left unfinished, so that the server cuts the line."""
         exchange = Exchange(scope, receive, send, self._client(scope))
         try:
-            await _settle(exchange, await self._outcome(exchange))
+            error = await self._outcome(exchange)
+            self._refusals.note(
+                error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
+            )
+            await _settle(exchange, error)
         finally:  # a server that shuts down cancels us: what it cut off is logged too
             exchange.log()
 

@@ -16,11 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.kit.context import (
+    CLIENT_HEADER,
     DEFAULT_TIMEOUT,
     DRAINING,
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     acceptable_request_id,
+    client_address,
     new_request_id,
     request_id,
     set_timeout,
@@ -66,7 +68,7 @@ class ProblemResponse(JSONResponse):
 class RequestContext:
     """Pure ASGI: gives the request its id, deadline and trace, logs its end, and turns a crash into a 500 problem.
 
-    Ids and timeouts from outside are trusted: only services call services. The gateway replaces both.
+    Ids, timeouts and addresses from outside are trusted: only services call services. The gateway replaces all three.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -94,6 +96,7 @@ class RequestContext:
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
         set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
         trace.set(Trace.adopt(headers.getlist(TRACEPARENT), headers.getlist(TRACESTATE)))
+        client_address.set(headers.get(CLIENT_HEADER))
 
 
 class _Answer:

@@ -1,4 +1,4 @@
-"""What travels with one request through every await: its id and its deadline."""
+"""What travels with one request through every await: its id, its deadline, and where it came from."""
 
 import re
 import secrets
@@ -17,7 +17,11 @@ DRAINING = "draining"
 What waits for something else to happen, a long poll say, answers then: it would hold up the end.
 """
 
+CLIENT_HEADER = "x-forwarded-for"
+"""The client's address. The gateway writes it, after it threw away what the client claimed."""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
