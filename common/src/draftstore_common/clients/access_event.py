@@ -10,7 +10,7 @@ from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.clock import utc_now
 from draftstore_common.kit.context import request_id
 from draftstore_common.kit.ids import uuid7
-from draftstore_common.kit.logging import redact
+from draftstore_common.kit.redaction import redact
 
 Action = Literal["download_url.signed", "access.refused"]
 
