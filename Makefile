@@ -46,6 +46,10 @@ test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAIN
 soak: $(VENV)/installed-for-tests ## the long run: kills, cuts and races until the counts are told (ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/installed-for-tests ## CPU of a request through the gateway, beside a bare proxy (needs wrk)
+	@PYTHONPATH=tests $(BIN)/python -m bench.gateway
+
 .PHONY: bench-revocation
 bench-revocation: $(VENV)/installed-for-tests ## how long revoked keys go on working, three gateways under load (ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m bench.revocation $(ARGS)
@@ -64,6 +68,10 @@ check: $(VENV)/installed-for-tests ## lint, types and import rules
 .PHONY: model
 model: ## check the model of the protocol (needs spin and a C compiler)
 	@$(PYTHON) docs/model/check.py
+
+.PHONY: errors
+errors: $(VENV)/installed ## write docs/errors.md, the list of all error codes
+	@$(BIN)/python docs/errors.py
 
 .PHONY: format
 format: $(VENV)/installed-for-tests ## let the linter mend what it can

@@ -13,6 +13,8 @@ import pytest_asyncio
 from draftstore_common.kit.ids import random_base62
 from support.servers import Postgres, Store, make_postgres, make_store
 
+pytest_plugins = ["support.log_keeper"]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _leaks_show_where_they_are_made() -> Iterator[None]:

@@ -1,32 +1,10 @@
 """The public API as a client program sees it, over real HTTP."""
 
-import re
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-_SIGNATURE = re.compile(r"X-Amz-Signature=([0-9a-f]{16,})")
-_KEY = re.compile(r"ds_(?:live|test|admin)_[0-9A-Za-z]{38}")
-
-
-class Secrets:
-    """Every secret that was handed out, so that logs can be searched for them."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def add(self, *secrets: str) -> None:
-        """Remember secrets; of a URL, its password."""
-        self._known |= {urlsplit(secret).password or secret for secret in secrets}
-
-    def add_from(self, text: str) -> None:
-        """Remember the API keys and the signatures in an answer."""
-        self._known |= {*_KEY.findall(text), *_SIGNATURE.findall(text)}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(frozenset(self._known))
+from support.issued import Secrets
 
 
 class Api:

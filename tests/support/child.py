@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from support.issued import ISSUED
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _TAIL_BYTES = 4_000
 _CHECK_SECONDS = 0.02
@@ -44,6 +46,7 @@ class Child:
     def start(self, **more: str) -> None:
         """Start it, its output appended to its log files; `more` is added to its environment from now on."""
         self._environment |= more
+        ISSUED.add_environment(self._environment)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.stdout.parent.mkdir(parents=True, exist_ok=True)
         with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
@@ -83,6 +86,10 @@ class Child:
         except ChildFailedError:
             await self.kill()
             raise
+
+    def signal(self, number: int) -> None:
+        """Send a signal, and wait for nothing."""
+        self._started().send_signal(number)
 
     async def kill(self) -> None:
         """SIGKILL, as a crash would; does nothing when it does not run."""

@@ -1,68 +1,58 @@
-"""Gateways as processes of their own."""
+"""A gateway in a process of its own, with an identity and a service of the tests around it."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-
-import aiohttp
+from typing import Any
 
 from support.child import Child
-from support.gateway import SERVICE_KEY, EchoService, SmallIdentity
+from support.gateway import SERVICE_KEY
 from support.ports import free_port
 from support.stack_base import answers
-from support.uvicorn_server import served
+
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class GatewayProcess:
-    """A gateway that serves, and a way to it."""
+    """One gateway; it can be ended and started again at the same port."""
 
-    http: aiohttp.ClientSession
+    port: int
     child: Child
 
+    @property
+    def proc(self) -> Path:
+        """What the kernel tells of it (proc(5))."""
+        return Path("/proc") / str(self.child.pid)
 
-@dataclass(frozen=True)
-class Fleet:
-    """Several gateways on the same small identity and echoing service, which run in the test."""
+    async def start(self) -> None:
+        """Return when it is ready."""
+        self.child.start()
+        await self.child.ready(self.is_ready)
 
-    gateways: list[GatewayProcess]
-    identity: SmallIdentity
-    service: EchoService
-
-
-@asynccontextmanager
-async def gateway_processes(count: int, folder: Path, **environment: str) -> AsyncIterator[list[GatewayProcess]]:
-    """So many gateways with these variables, until the block ends; their logs are in the folder."""
-    async with AsyncExitStack() as stack:
-        children = [_start(f"gateway-{number}", environment, folder, stack) for number in range(count)]
-        await asyncio.gather(*(child.ready(partial(answers, f"{url}/health/live")) for url, child in children))
-        yield [GatewayProcess(await stack.enter_async_context(_session(url)), child) for url, child in children]
+    async def is_ready(self) -> bool:
+        """Whether it would be given requests now."""
+        return await answers(f"http://127.0.0.1:{self.port}/health/ready")
 
 
 @asynccontextmanager
-async def fleet(count: int, folder: Path, **environment: str) -> AsyncIterator[Fleet]:
-    """So many gateway processes with these variables, until the block ends."""
-    identity, service = SmallIdentity(), EchoService()
-    async with served(identity.app) as identity_port, served(service) as drafts_port:
-        urls = {"IDENTITY_URL": f"http://127.0.0.1:{identity_port}", "DRAFTS_URL": f"http://127.0.0.1:{drafts_port}"}
-        given = {"SERVICE_KEY": SERVICE_KEY, **urls, **environment}
-        async with gateway_processes(count, folder, **given) as gateways:
-            yield Fleet(gateways, identity, service)
-        await identity.feed.cut()  # ends the polls of gateways that are gone
-
-
-def _start(name: str, environment: dict[str, str], folder: Path, stack: AsyncExitStack) -> tuple[str, Child]:
-    """The address of a gateway that is starting, and the gateway, which ends with the stack."""
+async def gateway_process(
+    folder: Path, *, identity: int, service: int, module: str = "draftstore_gateway", **settings: Any
+) -> AsyncIterator[GatewayProcess]:
+    """A ready gateway before the identity and the service at these ports, until the block ends."""
     port = free_port()
-    child = Child(name, ("draftstore_gateway",), environment=environment | {"HTTP_PORT": str(port)}, folder=folder)
-    stack.push_async_callback(child.stop)
-    child.start()
-    return f"http://127.0.0.1:{port}", child
-
-
-def _session(url: str) -> aiohttp.ClientSession:
-    """Any number of connections: a storm is as wide as the test makes it."""
-    return aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0))
+    environment = {
+        "PYTHONPATH": str(TESTS),
+        "HTTP_PORT": str(port),
+        "SERVICE_KEY": SERVICE_KEY,
+        "IDENTITY_URL": f"http://127.0.0.1:{identity}",
+        "DRAFTS_URL": f"http://127.0.0.1:{service}",
+        **{name: str(value) for name, value in settings.items()},
+    }
+    process = GatewayProcess(port, Child(f"gateway-{port}", (module,), environment=environment, folder=folder))
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.child.kill()

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from support.gateway_process import GatewayProcess
+import aiohttp
+
 from support.revocation_site import IssuedKey, RevocationSite
 
 PATH = "/api/v1/drafts"
@@ -98,7 +99,7 @@ class _Revocation:
         self._over = True
         return max(await asyncio.gather(*probes))
 
-    async def _probe(self, gateway: GatewayProcess, known: asyncio.Event) -> _Last:
+    async def _probe(self, gateway: aiohttp.ClientSession, known: asyncio.Event) -> _Last:
         last, pause = _Last(), self._plan.pace
         while not self._over:
             sent = time.monotonic()
@@ -122,7 +123,7 @@ class _Revocation:
 
 @asynccontextmanager
 async def _load(
-    gateways: Sequence[GatewayProcess], keys: Sequence[IssuedKey], plan: Plan, measured: Measured
+    gateways: Sequence[aiohttp.ClientSession], keys: Sequence[IssuedKey], plan: Plan, measured: Measured
 ) -> AsyncIterator[None]:
     """Requests of other keys at any gateway, until the block ends."""
 
@@ -140,7 +141,7 @@ async def _load(
         await asyncio.wait(workers)
 
 
-async def _ask(gateway: GatewayProcess, key: IssuedKey) -> int:
-    async with gateway.http.get(PATH, headers=key.headers) as answer:
+async def _ask(gateway: aiohttp.ClientSession, key: IssuedKey) -> int:
+    async with gateway.get(PATH, headers=key.headers) as answer:
         await answer.read()
         return answer.status

@@ -130,3 +130,7 @@ class AnyToken:
     async def token(self, audience: Audience) -> str:
         """The audience's name."""
         return audience
+
+    def forget(self, audience: Audience, token: str) -> None:
+        """Never asked for: nobody refuses a name."""
+        raise AssertionError(audience, token)

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.contracts import api_keys
 from draftstore_gateway.upstreams import Forwarded, HttpUpstream
 from support.child import Child, ChildFailedError
+from support.fleet import gateways
 from support.gateway import EchoService
-from support.gateway_process import GatewayProcess, gateway_processes
 from support.ports import free_port
 from support.servers import Postgres
 from support.stack_base import answers
@@ -39,7 +40,7 @@ class IssuedKey:
 class RevocationSite:
     """Gateways, and the admin key that issues and revokes."""
 
-    gateways: list[GatewayProcess]
+    gateways: list[aiohttp.ClientSession]
     admin_key: str
 
     async def issue(self) -> IssuedKey:
@@ -55,7 +56,7 @@ class RevocationSite:
     async def _administer(self, method: str, path: str, status: int, body: Any = None) -> Any:
         headers = {"authorization": f"Bearer {self.admin_key}"}
         gateway = random.choice(self.gateways)  # noqa: S311  any of them
-        async with gateway.http.request(method, path, headers=headers, json=body) as answer:
+        async with gateway.request(method, path, headers=headers, json=body) as answer:
             assert answer.status == status, await answer.text()
             return await answer.json()
 
@@ -82,24 +83,22 @@ async def revocation_site(postgres: Postgres, folder: Path, *, feed: bool) -> As
     """Three gateways on an identity on this PostgreSQL, whose database it must be the first to use."""
     admin_key = api_keys.make("admin")
     async with (
-        _identity(postgres.url, admin_key, folder) as identity_url,
-        _way(identity_url, feed=feed) as way,
-        served(EchoService()) as drafts_port,
+        _identity(postgres.url, admin_key, folder) as identity_port,
+        _way(identity_port, feed=feed) as way,
+        served(EchoService()) as service,
     ):
-        environment = {
+        settings = {
             "SERVICE_KEY": _SERVICE_KEY,
-            "IDENTITY_URL": way,
-            "DRAFTS_URL": f"http://127.0.0.1:{drafts_port}",
             "RATE_LIMIT_PER_IP": NO_LIMIT,
             "RATE_LIMIT_PER_KEY": NO_LIMIT,
         }
-        async with gateway_processes(GATEWAYS, folder, **environment) as gateways:
-            yield RevocationSite(gateways, admin_key)
+        async with gateways(GATEWAYS, folder, identity=way, service=service, **settings) as sessions:
+            yield RevocationSite(sessions, admin_key)
 
 
 @asynccontextmanager
-async def _identity(database_url: str, admin_key: str, folder: Path) -> AsyncIterator[str]:
-    url = f"http://127.0.0.1:{(port := free_port())}"
+async def _identity(database_url: str, admin_key: str, folder: Path) -> AsyncIterator[int]:
+    port = free_port()
     environment = {
         "DATABASE_URL": database_url,
         "SERVICE_KEYS": f"gateway={hashlib.sha256(_SERVICE_KEY.encode()).hexdigest()}",
@@ -111,8 +110,8 @@ async def _identity(database_url: str, admin_key: str, folder: Path) -> AsyncIte
     child = Child("identity", ("draftstore_identity",), environment=environment, folder=folder)
     child.start()
     try:
-        await child.ready(partial(answers, f"{url}/health/ready"))
-        yield url
+        await child.ready(partial(answers, f"http://127.0.0.1:{port}/health/ready"))
+        yield port
     finally:
         await child.stop()
 
@@ -125,11 +124,11 @@ async def _migrate(environment: dict[str, str], folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _way(identity_url: str, *, feed: bool) -> AsyncIterator[str]:
+async def _way(identity_port: int, *, feed: bool) -> AsyncIterator[int]:
     if feed:
-        yield identity_url
+        yield identity_port
         return
-    async with HttpUpstream(identity_url) as identity:
+    async with HttpUpstream(f"http://127.0.0.1:{identity_port}") as identity:
         cut: ASGIApp = WithoutFeed(identity)
         async with served(cut) as port:
-            yield f"http://127.0.0.1:{port}"
+            yield port

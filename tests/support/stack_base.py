@@ -12,8 +12,9 @@ import asyncpg
 import httpx
 
 from draftstore_standalone.servers.paths import ServerHome
-from support.api import Api, Secrets
+from support.api import Api
 from support.child import Child, ChildFailedError
+from support.issued import Secrets
 from support.store_view import StoreCredentials, StoreView
 
 Mode = Literal["standalone", "processes"]

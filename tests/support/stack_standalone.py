@@ -73,6 +73,7 @@ class StandaloneStack(Stack):
         self.begin()
         await self.child.ready(self.is_announced, seconds=60)
         self.secrets.add(self.admin_key, self.data_key, self.store_credentials.secret_key, self.database_url)
+        self.secrets.add_environment(self.cleaner_environment())
 
     def begin(self) -> None:
         """Start it without waiting."""

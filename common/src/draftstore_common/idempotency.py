@@ -23,10 +23,16 @@ IdempotencyHeader = Annotated[
 
 
 def idempotency_key(header: str | None, principal: Principal, route: str, body: BaseModel) -> IdempotencyKey | None:
-    """The key in its scope (tenant, lineage, route), with what it was sent with; None where none was sent."""
+    """The key in its scope (tenant, lineage, route), with what it was sent with; None where none was sent.
+
+    Both as digests: a caller may send anything as its key, its API key too, and nothing of that is to be kept.
+    """
     if header is None:
         return None
     # Sorted: a client that serialises a mapping in another order on its retry still sends the same request.
     canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True)
-    fingerprint = sha256(canonical.encode()).hexdigest()
-    return IdempotencyKey(lineage=principal.lineage, route=route, key=header, fingerprint=fingerprint)
+    return IdempotencyKey(lineage=principal.lineage, route=route, key=_digest(header), fingerprint=_digest(canonical))
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

@@ -32,10 +32,20 @@ from draftstore_common.contracts.drafts import (
 from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.names import NamePrefix, ObjectName
 from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
+from draftstore_common.kit.openapi import headers, problems
+from draftstore_drafts.accesses import AuditedRoute
 from draftstore_drafts.context import Context
 from draftstore_drafts.service import DraftListing
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=AuditedRoute)
+
+TAGS = {
+    "by name": "The short way: an object name in, a URL or a receipt out.",
+    "drafts": "Drafts by id: create, upload, preview, confirm, give up.",
+    "confirmations": "Several drafts as one act, all or none; or prepared first and committed later.",
+    "events": "What happened, in the order it was committed.",
+    "objects": "Confirmed, permanent content.",
+}
 
 RETRY_AFTER = "2"
 """Seconds after which a pending confirm is worth asking about again."""
@@ -54,16 +64,30 @@ MayReadObjects = Annotated[Principal, Depends(requires(Scope.OBJECTS_READ))]
 MayDeleteObjects = Annotated[Principal, Depends(requires(Scope.OBJECTS_DELETE))]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
-PENDING: dict[int | str, dict[str, Any]] = {
-    202: {"model": ConfirmPending, "description": "another confirm of this draft is still at work"}
+Responses = dict[int | str, dict[str, Any]]
+
+STATE = problems(409, 410)
+"""How a draft's state refuses."""
+
+PENDING: Responses = {
+    202: {
+        "model": ConfirmPending,
+        "description": "Another confirm of this draft is still at work.",
+        "headers": headers("Retry-After"),
+    }
 }
 
-WORKING: dict[int | str, dict[str, Any]] = {
-    202: {"model": Confirmation, "description": "still at work: ask for the confirmation by its id (Location)"}
+RECORDED: Responses = {
+    200: {"headers": headers("Location")},
+    202: {
+        "model": Confirmation,
+        "description": "Still at work: ask for the confirmation by its id (`Location`).",
+        "headers": headers("Location", "Retry-After"),
+    },
 }
 
 
-@router.post("/upload-url", tags=["by name"])
+@router.post("/upload-url", tags=["by name"], responses=problems(404) | STATE)
 async def upload_url_by_name(
     body: ByNameUpload, principal: MayWrite, ctx: Ctx, idempotency: IdempotencyHeader = None
 ) -> ByNameUploadUrl:
@@ -72,13 +96,18 @@ async def upload_url_by_name(
     return await ctx.by_name.upload_url(principal, body, key)
 
 
-@router.post("/download-url", tags=["by name"])
+@router.post("/download-url", tags=["by name"], responses=problems(404) | STATE)
 async def download_url_by_name(body: ByNameRequest, principal: MayRead, ctx: Ctx) -> DownloadUrl:
     """Where to GET a file: its newest uploaded draft, else the confirmed object."""
     return await ctx.by_name.download_url(principal, body)
 
 
-@router.post("/confirm-upload", tags=["by name"], response_model=ByNameReceipt | ConfirmPending, responses=PENDING)
+@router.post(
+    "/confirm-upload",
+    tags=["by name"],
+    response_model=ByNameReceipt | ConfirmPending,
+    responses=PENDING | problems(404) | STATE,
+)
 async def confirm_by_name(
     body: ByNameConfirm, principal: MayConfirm, ctx: Ctx, response: Response
 ) -> ByNameReceipt | ConfirmPending:
@@ -86,7 +115,7 @@ async def confirm_by_name(
     return _settled(await ctx.by_name.confirm(principal, body), response)
 
 
-@router.post("/drafts", tags=["drafts"], status_code=201)
+@router.post("/drafts", tags=["drafts"], status_code=201, responses=problems(404))
 async def create_draft(
     body: DraftCreate, principal: MayWrite, ctx: Ctx, idempotency: IdempotencyHeader = None
 ) -> Draft:
@@ -114,19 +143,19 @@ async def get_draft(draft_id: UUID, principal: MayRead, ctx: Ctx) -> Draft:
     return await ctx.drafts.get(principal, draft_id)
 
 
-@router.delete("/drafts/{draft_id}", tags=["drafts"], status_code=204)
+@router.delete("/drafts/{draft_id}", tags=["drafts"], status_code=204, responses=STATE)
 async def discard_draft(draft_id: UUID, principal: MayWrite, ctx: Ctx) -> None:
     """Give a draft up; a repeat does nothing more."""
     await ctx.drafts.discard(principal, draft_id)
 
 
-@router.post("/drafts/{draft_id}/upload-url", tags=["drafts"])
+@router.post("/drafts/{draft_id}/upload-url", tags=["drafts"], responses=STATE)
 async def upload_url(draft_id: UUID, principal: MayWrite, ctx: Ctx) -> Draft:
     """The draft with a fresh upload URL."""
     return await ctx.drafts.upload_url(principal, draft_id)
 
 
-@router.post("/drafts/{draft_id}/download-url", tags=["drafts"])
+@router.post("/drafts/{draft_id}/download-url", tags=["drafts"], responses=STATE)
 async def download_url(draft_id: UUID, principal: MayRead, ctx: Ctx) -> DownloadUrl:
     """Where to GET the draft's bytes, before and after confirm."""
     return await ctx.drafts.download_url(principal, draft_id)
@@ -136,7 +165,7 @@ async def download_url(draft_id: UUID, principal: MayRead, ctx: Ctx) -> Download
     "/drafts/{draft_id}/confirm",
     tags=["drafts"],
     response_model=Receipt | Confirmation | ConfirmPending,
-    responses=PENDING,
+    responses=PENDING | STATE,
 )
 async def confirm_draft(
     draft_id: UUID, principal: MayConfirm, ctx: Ctx, response: Response, body: ConfirmOptions | None = None
@@ -146,13 +175,13 @@ async def confirm_draft(
     return _known_by_id(answer, response) if isinstance(answer, Confirmation) else _settled(answer, response)
 
 
-@router.post("/drafts/{draft_id}/extend", tags=["drafts"])
+@router.post("/drafts/{draft_id}/extend", tags=["drafts"], responses=STATE)
 async def extend_draft(draft_id: UUID, principal: MayWrite, ctx: Ctx, body: Lifetime | None = None) -> Draft:
     """Let a draft live for `ttl` seconds from now, as far as its tenant's maximum allows; never shorter than before."""
     return await ctx.drafts.extend(principal, draft_id, (body or Lifetime()).ttl)
 
 
-@router.post("/drafts/{draft_id}/restore", tags=["drafts"])
+@router.post("/drafts/{draft_id}/restore", tags=["drafts"], responses=STATE)
 async def restore_draft(draft_id: UUID, principal: MayWrite, ctx: Ctx, body: Lifetime | None = None) -> Draft:
     """Bring an expired draft back while its bytes are kept."""
     return await ctx.drafts.restore(principal, draft_id, (body or Lifetime()).ttl)
@@ -172,7 +201,7 @@ async def events(principal: MayRead, ctx: Ctx, after: Cursor | None = None, limi
     return await ctx.events.feed(principal, after, limit)
 
 
-@router.post("/confirmations", tags=["confirmations"], responses=WORKING)
+@router.post("/confirmations", tags=["confirmations"], responses=RECORDED | problems(409))
 async def create_confirmation(
     body: ConfirmationCreate,
     principal: MayConfirm,
@@ -191,13 +220,13 @@ async def get_confirmation(confirmation_id: UUID, principal: MayConfirm, ctx: Ct
     return await ctx.confirmations.get(principal, confirmation_id)
 
 
-@router.post("/confirmations/{confirmation_id}/commit", tags=["confirmations"])
+@router.post("/confirmations/{confirmation_id}/commit", tags=["confirmations"], responses=problems(409))
 async def commit_confirmation(confirmation_id: UUID, principal: MayConfirm, ctx: Ctx) -> Confirmation:
     """Publish what was prepared; before `prepared_until` nothing can refuse it, and a repeat answers the same."""
     return await ctx.confirmations.commit(principal, confirmation_id)
 
 
-@router.post("/confirmations/{confirmation_id}/rollback", tags=["confirmations"])
+@router.post("/confirmations/{confirmation_id}/rollback", tags=["confirmations"], responses=problems(409))
 async def roll_back_confirmation(confirmation_id: UUID, principal: MayConfirm, ctx: Ctx) -> Confirmation:
     """Give up what was prepared; a repeat does nothing more."""
     return await ctx.confirmations.roll_back(principal, confirmation_id)
@@ -215,7 +244,7 @@ async def list_objects(
     return await ctx.objects.list(principal, prefix, cursor, limit)
 
 
-@router.head("/objects/{object_name:path}", tags=["objects"], include_in_schema=False)
+@router.head("/objects/{object_name:path}", tags=["objects"], name="head_object")
 @router.get("/objects/{object_name:path}", tags=["objects"])
 async def get_object(object_name: ObjectName, principal: MayReadObjects, ctx: Ctx) -> Object:
     """One object; its name is the rest of the path."""

@@ -54,7 +54,8 @@ def create_app(settings: IdentitySettings, *, reveal: Reveal = print_once) -> Fa
                 yield
 
     title, text = "DraftStore identity", "Tenants, API keys and internal tokens."
-    return service_app(title, description=text, lifespan=lifespan, routers=[*routes.PUBLIC, *routes.INTERNAL])
+    routers = [*routes.PUBLIC, *routes.INTERNAL]
+    return service_app(title, description=text, lifespan=lifespan, routers=routers, tags=routes.TAGS)
 
 
 @asynccontextmanager

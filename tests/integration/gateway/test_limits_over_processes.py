@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
 
+import aiohttp
+
 from draftstore_common.contracts.identity import Scope
-from support.gateway_process import Fleet, GatewayProcess, fleet
+from support.fleet import Fleet, fleet
 from support.ports import free_port
 from support.redis import running_redis
 from support.running_gateway import bearer
@@ -26,8 +28,8 @@ def _limits(port: int) -> dict[str, str]:
     }
 
 
-async def _one(gateway: GatewayProcess, key: dict[str, str], tally: Counter[int]) -> None:
-    async with gateway.http.get(PATH, headers=key) as answer:
+async def _one(gateway: aiohttp.ClientSession, key: dict[str, str], tally: Counter[int]) -> None:
+    async with gateway.get(PATH, headers=key) as answer:
         await answer.read()
         tally[answer.status] += 1
 
@@ -69,5 +71,5 @@ async def test_redis_killed_in_the_middle_of_a_storm_lets_no_more_through_than_e
 
 
 async def _counts_alone(running: Fleet) -> list[bool]:
-    texts = [await (await gateway.http.get("/metrics")).text() for gateway in running.gateways]
+    texts = [await (await gateway.get("/metrics")).text() for gateway in running.gateways]
     return ["\ndraftstore_gateway_limits_shared 0.0\n" in text for text in texts]

@@ -15,6 +15,7 @@ from draftstore_common.contracts.identity import Audience
 from draftstore_gateway import documents
 from draftstore_gateway.app import create_app
 from draftstore_gateway.documents import PublicDocument
+from draftstore_gateway.routes import ROUTES, RouteTable
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, SmallCalls, Upstream
 from support.gateway import SERVICE_KEY, SmallIdentity
@@ -109,7 +110,9 @@ class _Silent:
 
 async def test_all_who_ask_for_the_document_at_once_share_one_fetch() -> None:
     service = _Silent()
-    document = PublicDocument({Audience.DRAFTS: SmallCalls(AsgiUpstream(service))}, {"openapi": "3.1.0"})
+    document = PublicDocument(
+        {Audience.DRAFTS: SmallCalls(AsgiUpstream(service))}, {"openapi": "3.1.0"}, RouteTable(ROUTES)
+    )
     waiting = [asyncio.create_task(document.current()) for _ in range(20)]
     await asyncio.sleep(0)
     waiting.pop(0).cancel()
@@ -125,7 +128,7 @@ async def test_a_service_that_never_gives_its_document_is_a_503_and_left_alone_f
     monkeypatch.setattr(documents, "FAILURE_PAUSE", 60.0)
     service = _Silent()
     async with served(service) as port, HttpUpstream(f"http://127.0.0.1:{port}") as upstream:
-        document = PublicDocument({Audience.DRAFTS: SmallCalls(upstream)}, {})
+        document = PublicDocument({Audience.DRAFTS: SmallCalls(upstream)}, {}, RouteTable(ROUTES))
         for _ in range(3):
             with pytest.raises(ServiceUnavailable):
                 await asyncio.wait_for(document.current(), 10)

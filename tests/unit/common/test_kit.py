@@ -15,7 +15,8 @@ from draftstore_common.kit.app import service_app
 from draftstore_common.kit.context import remaining, request_id
 from draftstore_common.kit.errors import Conflict, Problem, RelayedProblem, Unavailable
 from draftstore_common.kit.ids import uuid7
-from draftstore_common.kit.logging import JsonFormatter, redact
+from draftstore_common.kit.logging import JsonFormatter
+from draftstore_common.kit.redaction import redact
 from draftstore_common.kit.settings import ServiceSettings, load
 
 

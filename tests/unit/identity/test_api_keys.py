@@ -9,7 +9,7 @@ import pytest
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.api_keys import Label
-from draftstore_common.kit.logging import redact
+from draftstore_common.kit.redaction import redact
 
 LABELS: tuple[Label, ...] = ("live", "test", "admin")
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, PlainSerializer, computed_field
 
-from draftstore_common.contracts.base import DEFAULT_TENANT_ID, Answer, Instant, Request, Sha256
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID, Answer, Instant, Request, Sha256, example
 from draftstore_common.contracts.identity import AccessAudit, KeyKind, RateLimit, RateLimits, Scope
 from draftstore_common.contracts.names import NamePrefix, PlainText
 
@@ -45,6 +45,8 @@ class KeyGrant(Request):
 class KeyCreate(KeyGrant):
     """A new API key."""
 
+    model_config = example(name="back end", scopes=["drafts:read", "drafts:write"])
+
     kind: KeyKind = "data"
     environment: Environment = "live"
 
@@ -54,6 +56,10 @@ class KeyImport(KeyGrant):
 
     It must be a key of this form (`ds_live_…`, its checksum included); `last4` is shown so that its owner knows it.
     """
+
+    model_config = example(
+        name="moved here", scopes=["drafts:read"], hash="9f86d081884c7d659a2feaa0c55ad015" * 2, last4="a1B2"
+    )
 
     hash: Sha256
     environment: Environment = "live"
@@ -65,6 +71,8 @@ class KeyPatch(Request):
 
     `rate_limits` null: the gateway's default. `expires_at` null: never.
     """
+
+    model_config = example(name="back end of the shop", enabled=True)
 
     name: KeyName = _left_out()
     scopes: Scopes = _left_out()
@@ -81,12 +89,16 @@ class KeyRotate(Request):
     Without `expires_at`, the new key expires when the old one was to.
     """
 
+    model_config = example(grace=3600)
+
     grace: int = Field(default=86_400, ge=0, le=MAX_GRACE)
     expires_at: Instant | None = None
 
 
 class LeakReport(Request):
     """Secrets that were found where they should not be."""
+
+    model_config = example(keys=["ds_live_…"])
 
     keys: list[Annotated[str, Field(max_length=256)]] = Field(min_length=1, max_length=100)
 
@@ -133,6 +145,8 @@ TenantStatus = Literal["active", "suspended"]
 class TenantCreate(Request):
     """A new tenant."""
 
+    model_config = example(name="acme", access_audit="sampled")
+
     name: TenantName
     rate_limits: RateLimits = []
     access_audit: AccessAudit = "sampled"
@@ -140,6 +154,8 @@ class TenantCreate(Request):
 
 class TenantPatch(Request):
     """What to change of a tenant; what is left out stays. A suspended tenant's data keys all stop."""
+
+    model_config = example(access_audit="full")
 
     name: TenantName = _left_out()
     status: TenantStatus = _left_out()

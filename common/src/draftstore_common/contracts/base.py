@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 DEFAULT_TENANT_ID = UUID("00000000-0000-7000-8000-000000000000")
@@ -29,6 +38,11 @@ class Answer(BaseModel):
     """What a service answers. Unknown fields are ignored: an older caller must survive a newer service."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def example(**fields: JsonValue) -> ConfigDict:
+    """The configuration of a model that shows how it is sent: for readers of the document, and for tests made of it."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 def broken_rule(code: str, message: str) -> PydanticCustomError:
@@ -55,8 +69,18 @@ def _canonical_sha256(value: str) -> str:
     raise broken_rule("invalid_checksum", "Send the SHA-256 as 64 hexadecimal digits or as base64")
 
 
-Sha256 = Annotated[str, AfterValidator(_canonical_sha256)]
+Sha256 = Annotated[
+    str,
+    AfterValidator(_canonical_sha256),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({_HEX_SHA256.pattern}|{_BASE64_SHA256.pattern})$",
+            "description": "a SHA-256: 64 hexadecimal digits, or base64",
+        }
+    ),
+]
 """A SHA-256 digest, 64 lower-case hexadecimal digits; base64, as S3 headers carry it, is accepted on input."""
 
-Cursor = Annotated[str, Field(max_length=512)]
+Cursor = Annotated[str, Field(max_length=512, description="`next_cursor` of the page before; none for the first")]
 """An opaque place in a list, made by the service that answered it."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
-from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256, broken_rule
+from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256, broken_rule, example
 from draftstore_common.contracts.names import ObjectName, PlainText, PublicBucket
 
 DraftState = Literal[
@@ -47,6 +47,8 @@ ETag = Annotated[PlainText, Field(min_length=1, max_length=128)]
 
 class UploadIntent(Request):
     """What the client says of the bytes it will send. What is declared is enforced, by the store and at confirm."""
+
+    model_config = example(object_name="reports/2026/march.pdf", content_type="application/pdf", ttl=3600)
 
     object_name: ObjectName
     size: int | None = Field(default=None, strict=True, ge=0, le=MAX_PUT_SIZE, description="bytes")
@@ -108,6 +110,8 @@ class ConfirmOptions(Request):
     `mode: prepare` judges, copies and holds the name for `hold_ttl` seconds; the commit that follows cannot be refused.
     """
 
+    model_config = example(on_conflict="replace")
+
     on_conflict: OnConflict = "fail"
     etag: ETag | None = None
     subject: Subject | None = None
@@ -117,6 +121,8 @@ class ConfirmOptions(Request):
 
 class Lifetime(Request):
     """How long a draft shall live from now on. It never lives longer than its tenant's maximum, from its creation."""
+
+    model_config = example(ttl=7200)
 
     ttl: DraftTtl | None = None
 
@@ -146,6 +152,8 @@ class ConfirmationCreate(Request):
 
     `etags` binds drafts of `draft_ids` to the bytes that were previewed.
     """
+
+    model_config = example(draft_ids=["0193f4a0-7c1e-7d3a-9b52-3f1c2a4d5e6f"], on_conflict="fail")
 
     draft_ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_BUNDLE), AfterValidator(_all_different)]
     on_conflict: OnConflict = "fail"
@@ -216,6 +224,8 @@ class DownloadUrl(Answer):
 
 class ByNameRequest(Request):
     """An object name, and (as should be on retries) the draft that is meant."""
+
+    model_config = example(object_name="reports/2026/march.pdf")
 
     object_name: ObjectName
     draft_id: UUID | None = None

@@ -8,7 +8,7 @@ import re
 from typing import Annotated
 from unicodedata import normalize
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from draftstore_common.contracts.base import broken_rule
 
@@ -66,7 +66,19 @@ def _check_segments(segments: list[str]) -> None:
         raise broken_rule("object_name_segment_too_long", text)
 
 
-ObjectName = Annotated[str, AfterValidator(check_object_name)]
+ObjectName = Annotated[
+    str,
+    AfterValidator(check_object_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": r"^[^/\\\u0000-\u001f\u007f-\u009f]+(/[^/\\\u0000-\u001f\u007f-\u009f]+)*$",
+            "description": "1 to 800 bytes of UTF-8 in NFC; segments of at most 255 bytes between single slashes",
+        }
+    ),
+]
 """A valid object name, in NFC."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -79,5 +91,11 @@ def check_bucket_name(name: str) -> str:
     return name
 
 
-PublicBucket = Annotated[str, AfterValidator(check_bucket_name)]
+PublicBucket = Annotated[
+    str,
+    AfterValidator(check_bucket_name),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_BUCKET.pattern}$", "description": "a bucket; `main` is always there"}
+    ),
+]
 """The name of a public bucket, by the naming rules of S3."""

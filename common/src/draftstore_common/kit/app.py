@@ -16,10 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.kit.context import (
+    CLIENT_HEADER,
     DEFAULT_TIMEOUT,
+    DRAINING,
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     acceptable_request_id,
+    client_address,
     new_request_id,
     request_id,
     set_timeout,
@@ -33,6 +36,8 @@ from draftstore_common.kit.errors import (
     chain,
     problem_body,
 )
+from draftstore_common.kit.openapi import describe_problems
+from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_common.kit.validation import validation_problem
 
 log = logging.getLogger(__name__)
@@ -61,9 +66,9 @@ class ProblemResponse(JSONResponse):
 
 
 class RequestContext:
-    """Pure ASGI: gives the request its id and deadline, logs its end, and turns a crash into a 500 problem.
+    """Pure ASGI: gives the request its id, deadline and trace, logs its end, and turns a crash into a 500 problem.
 
-    Ids and timeouts from outside are trusted: only services call services. The gateway replaces both.
+    Ids, timeouts and addresses from outside are trusted: only services call services. The gateway replaces all three.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -90,6 +95,8 @@ class RequestContext:
         given = headers.get(REQUEST_ID_HEADER)
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
         set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
+        trace.set(Trace.adopt(headers.getlist(TRACEPARENT), headers.getlist(TRACESTATE)))
+        client_address.set(headers.get(CLIENT_HEADER))
 
 
 class _Answer:
@@ -146,9 +153,36 @@ async def _on_http(_: Request, error: Exception) -> ProblemResponse:
             return ProblemResponse(Problem())
 
 
-def service_app(title: str, *, lifespan: Lifespan, routers: list[APIRouter], description: str = "") -> FastAPI:
-    """A FastAPI application with request context, problem details and health routes."""
-    app = FastAPI(title=title, description=description, lifespan=lifespan, redoc_url=None)
+class _Service(FastAPI):
+    """An application whose document tells how every route refuses."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            describe_problems(super().openapi())
+        assert self.openapi_schema is not None  # noqa: S101  made and kept by FastAPI
+        return self.openapi_schema
+
+
+def service_app(
+    title: str,
+    *,
+    lifespan: Lifespan,
+    routers: list[APIRouter],
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """A FastAPI application with request context, problem details and health routes.
+
+    `tags` says what the groups of its routes are about. Operations are known in the document by their functions' names.
+    """
+    app = _Service(
+        title=title,
+        description=description,
+        lifespan=lifespan,
+        redoc_url=None,
+        openapi_tags=[{"name": name, "description": text} for name, text in (tags or {}).items()],
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.readiness = _Readiness()
     app.add_middleware(RequestContext)
     app.add_exception_handler(Problem, _on_problem)
@@ -169,9 +203,15 @@ async def live() -> dict[str, str]:
 
 
 @_health.get("/health/ready")
-@_health.get("/health")
+@_health.get("/health", name="health")
 async def ready(request: Request) -> JSONResponse:
-    """Everything this service needs answers; 503 names what does not. Asked again at most once a second."""
+    """Everything this service needs answers; 503 names what does not. Asked again at most once a second.
+
+    503 as well from the moment on at which the service was told to end.
+    """
+    draining: asyncio.Event | None = getattr(request.state, DRAINING, None)
+    if draining is not None and draining.is_set():
+        return JSONResponse({"status": DRAINING, "checks": {}}, status_code=503)
     results = await request.app.state.readiness.results(request.app.state.ready_checks)
     good = all(result == "ok" for result in results.values())
     body: dict[str, Any] = {"status": "ok" if good else "unavailable", "checks": results}

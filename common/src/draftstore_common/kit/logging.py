@@ -2,30 +2,24 @@
 
 import json
 import logging
-import re
 import sys
 import time
 from typing import Any
 
 from draftstore_common.kit.context import request_id
-
-_SECRETS = re.compile(
-    r"(?P<key>ds_(?:live|test|admin)_)[0-9A-Za-z]{8,}"
-    r"|(?P<bearer>(?i:bearer)(?:\s+|%20))[^\s\"',]+"
-    r"|(?P<signed>(?i:x-amz-(?:signature|credential|security-token)|signature|credential)(?:=|%3D))[^&\s\"',]+"
-    r"|(?P<url>://[^:/@\s]+:)[^@/\s]+(?=@)"
-)
+from draftstore_common.kit.redaction import redact
+from draftstore_common.kit.trace import trace
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def redact(text: str) -> str:
-    """The text with API keys, bearer tokens, presigned signatures and passwords in URLs masked."""
-    return _SECRETS.sub(lambda found: f"{next(part for part in found.groups() if part)}***", text)
-
-
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _trace_id() -> dict[str, str]:
+    current = trace.get()
+    return {"trace_id": current.trace_id} if current is not None else {}
 
 
 class JsonFormatter(logging.Formatter):
@@ -43,6 +37,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": request_id.get(),
+            **_trace_id(),
             **_extras(record),
         }
         if record.exc_info:

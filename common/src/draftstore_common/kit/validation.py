@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from draftstore_common.kit.errors import FieldError, InvalidRequest, MalformedJson
+from draftstore_common.kit.redaction import redact
 
 _OUTSIDE = frozenset({"body", "query", "path", "header"})
 
@@ -30,7 +31,8 @@ def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     path = [part for part in error["loc"] if part not in _OUTSIDE and not _is_union_branch(part)]
-    field = ".".join(str(part) for part in path)[:MAX_FIELD] or "body"
+    # The name of a field may be the caller's own word, and that a secret pasted into the wrong place.
+    field = redact(".".join(str(part) for part in path)[: 2 * MAX_FIELD])[:MAX_FIELD] or "body"
     return FieldError(field=field, code=_code(error, path), detail=_detail(error))
 
 

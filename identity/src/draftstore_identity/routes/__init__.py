@@ -7,3 +7,8 @@ PUBLIC = (leaks.router, keys.router, tenants.router, audit.router)
 
 INTERNAL = (internal.router,)
 """What only services reach."""
+
+TAGS = {
+    "admin": "API keys, tenants and the audit log, for those who administer them.",
+    "leaks": "For whoever finds a secret where it should not be.",
+}

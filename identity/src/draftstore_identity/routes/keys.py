@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from draftstore_common.contracts.administration import Key, KeyCreate, KeyImport, KeyPage, KeyPatch, KeyRotate, NewKey
 from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
+from draftstore_common.kit.openapi import problems
 from draftstore_identity.paging import page
 from draftstore_identity.routes.answers import answered, replays
 from draftstore_identity.routes.caller import Caller, Ctx, ListQuery
@@ -20,21 +21,21 @@ class KeyListQuery(ListQuery):
     tenant_id: UUID | None = None
 
 
-@router.post("/keys", status_code=201, response_model=NewKey, responses=replays(Key))
+@router.post("/keys", status_code=201, response_model=NewKey, responses=replays(Key) | problems(404))
 async def create_key(body: KeyCreate, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None) -> Response:
     """Issue a key. Its secret is in this answer and nowhere else."""
     key = idempotency_key(idempotency, caller.principal, "keys", body)
     return answered(await context.keys.issue(caller, body, key))
 
 
-@router.post("/keys/import", status_code=201, response_model=Key, responses=replays(Key))
+@router.post("/keys/import", status_code=201, response_model=Key, responses=replays(Key) | problems(404, 409))
 async def import_key(body: KeyImport, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None) -> Response:
     """Take over a data key made elsewhere, by the SHA-256 of its secret."""
     key = idempotency_key(idempotency, caller.principal, "keys/import", body)
     return answered(await context.keys.adopt(caller, body, key))
 
 
-@router.get("/keys")
+@router.get("/keys", responses=problems(404))
 async def list_keys(query: Annotated[KeyListQuery, Query()], caller: Caller, context: Ctx) -> KeyPage:
     """Keys, newest first: all for an admin key, the data keys of its own tenant for a data key."""
     return await context.keys.list(caller, page(query.limit, query.cursor), query.tenant_id)
@@ -58,7 +59,7 @@ async def get_key(key_id: UUID, caller: Caller, context: Ctx) -> Key:
     return await context.keys.get(caller, key_id)
 
 
-@router.patch("/keys/{key_id}")
+@router.patch("/keys/{key_id}", responses=problems(409))
 async def change_key(key_id: UUID, body: KeyPatch, caller: Caller, context: Ctx) -> Key:
     """Change a key; what is left out stays. Its secret stays in any case."""
     return await context.keys.change(caller, key_id, body)
@@ -70,7 +71,7 @@ async def revoke_key(key_id: UUID, caller: Caller, context: Ctx) -> Key:
     return await context.keys.revoke(caller, key_id)
 
 
-@router.post("/keys/{key_id}/rotate", status_code=201, response_model=NewKey, responses=replays(Key))
+@router.post("/keys/{key_id}/rotate", status_code=201, response_model=NewKey, responses=replays(Key) | problems(409))
 async def rotate_key(
     key_id: UUID, body: KeyRotate, caller: Caller, context: Ctx, idempotency: IdempotencyHeader = None
 ) -> Response:
