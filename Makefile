@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := common gateway identity draft-service storage-service metadata-service cleaner standalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := $(PIP) install --constraint requirements.lock
-SOURCES := $(PACKAGES) tests docs
+SOURCES := $(PACKAGES) tests docs bench
 DATA_DIR := $(or $(DRAFTSTORE_DATA_DIR),.draftstore)
 
 .DEFAULT_GOAL := help
@@ -45,6 +45,14 @@ test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAIN
 .PHONY: soak
 soak: $(VENV)/installed-for-tests ## the long run: kills, cuts and races until the counts are told (ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/installed-for-tests ## CPU of a request through the gateway, beside a bare proxy (needs wrk)
+	@PYTHONPATH=tests $(BIN)/python -m bench.gateway
+
+.PHONY: bench-revocation
+bench-revocation: $(VENV)/installed-for-tests ## how long revoked keys go on working, three gateways under load (ARGS=--help)
+	@PYTHONPATH=tests $(BIN)/python -m bench.revocation $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(VENV)/installed-for-tests ## run the fault tests

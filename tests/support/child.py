@@ -87,6 +87,10 @@ class Child:
             await self.kill()
             raise
 
+    def signal(self, number: int) -> None:
+        """Send a signal, and wait for nothing."""
+        self._started().send_signal(number)
+
     async def kill(self) -> None:
         """SIGKILL, as a crash would; does nothing when it does not run."""
         if self.running:

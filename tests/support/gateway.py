@@ -23,10 +23,12 @@ from starlette.types import Scope as AsgiScope
 
 from draftstore_common.access import principal_claims
 from draftstore_common.contracts import api_keys
+from draftstore_common.contracts.audit import AccessEvent, AccessEvents
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.identity import (
     PRINCIPAL_TOKEN,
     SERVICE_TOKEN,
+    AccessAudit,
     Audience,
     KeyKind,
     Principal,
@@ -70,6 +72,8 @@ class SmallIdentity:
         self.delay: asyncio.Event | None = None
         """What the answer of a verification waits for, once it is known."""
         self.feed = SmallFeed()
+        self.accesses: list[AccessEvent] = []
+        """What was put on record."""
         self._keys: dict[str, KnownKey] = {}
         self._signing_key = ec.generate_private_key(ec.SECP256R1())
         self.app = Starlette(
@@ -77,7 +81,9 @@ class SmallIdentity:
                 Route("/internal/service-token", self._service_token, methods=["POST"]),
                 Route("/internal/verify", self._verify, methods=["POST"]),
                 Route("/internal/changes", self.feed.answer, methods=["POST"]),
+                Route("/internal/access-events", self._access_events, methods=["POST"]),
                 Route("/.well-known/jwks.json", self._jwks),
+                Route("/health/live", lambda _: Response()),
             ]
         )
 
@@ -87,12 +93,18 @@ class SmallIdentity:
         kind: KeyKind = "data",
         tenant_id: UUID = DEFAULT_TENANT_ID,
         lineage: UUID | None = None,
+        access_audit: AccessAudit = "sampled",
         **more: Any,
     ) -> KnownKey:
         """A new key; `more` as in `KnownKey`."""
         key_id = uuid7()
         principal = Principal(
-            tenant_id=tenant_id, key_id=key_id, lineage=lineage or key_id, kind=kind, scopes=frozenset(scopes)
+            tenant_id=tenant_id,
+            key_id=key_id,
+            lineage=lineage or key_id,
+            kind=kind,
+            scopes=frozenset(scopes),
+            access_audit=access_audit,
         )
         secret = api_keys.make("admin" if kind == "admin" else "live")
         self._keys[secret] = KnownKey(secret, principal, **more)
@@ -110,6 +122,10 @@ class SmallIdentity:
         token = self._sign(SERVICE_TOKEN, audience, {"sub": "gateway"}, seconds=300)
         answer = ServiceToken(token=token, expires_at=datetime.now(UTC) + timedelta(seconds=300))
         return Response(answer.model_dump_json(), media_type="application/json")
+
+    async def _access_events(self, request: Request) -> Response:
+        self.accesses += AccessEvents.model_validate_json(await request.body()).events
+        return Response(status_code=204)
 
     async def _verify(self, request: Request) -> Response:
         asked = VerifyRequest.model_validate_json(await request.body())
@@ -170,7 +186,8 @@ class EchoService:
     """A service that tells what reached it, and behaves as the end of the path asks.
 
     `stream-<n>` answers n MiB, `endless` never stops, `silent` never begins, `crash` fails, `break` fails in the
-    middle, `early` answers without reading the body, `spoof` answers with headers that are not its to send.
+    middle, `early` answers without reading the body, `spoof` answers with headers that are not its to send, `pause-<n>`
+    takes n milliseconds.
     """
 
     CHUNK = b"\x5a" * 65536
@@ -187,6 +204,9 @@ class EchoService:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            return
+        if scope["path"] == "/health/live":  # a probe of the gateway's own: nothing a client sent
+            await Response()(scope, receive, send)
             return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         seen = Seen(scope["method"], scope["raw_path"], scope["query_string"], headers, request_id.get())
@@ -209,10 +229,11 @@ class EchoService:
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
                 await send({"type": "http.response.body", "body": b"some", "more_body": True})
                 raise RuntimeError("as asked")
-            case "early":
-                await Response("early", 409)(scope, receive, send)
-            case "spoof":
-                await Response("", 200, headers=SPOOFED)(scope, receive, send)
+            case "early" | "spoof" as kind:
+                await CANNED[kind](scope, receive, send)
+            case "pause":
+                await asyncio.sleep(int(name.partition("-")[2]) / 1000)
+                await self._echo(seen, scope, receive, send)
             case _:
                 await self._echo(seen, scope, receive, send)
 
@@ -265,3 +286,5 @@ SPOOFED = {
     "x-public": "kept",
     "etag": '"kept"',
 }
+
+CANNED = {"early": Response("early", 409), "spoof": Response("", 200, headers=SPOOFED)}

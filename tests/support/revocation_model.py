@@ -132,4 +132,5 @@ class AnyToken:
         return audience
 
     def forget(self, audience: Audience, token: str) -> None:
-        """Nobody ever refuses one."""
+        """Never asked for: nobody refuses a name."""
+        raise AssertionError(audience, token)

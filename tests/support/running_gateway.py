@@ -1,6 +1,6 @@
 """Starts a gateway on a real socket, with an echoing service behind it and a small identity beside it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,8 @@ from draftstore_gateway.routes import ROUTES, Route
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, Upstream
 from support.gateway import SERVICE_KEY, EchoService, KnownKey, SmallIdentity
+from support.streams import STREAMED
 from support.uvicorn_server import served
-
-STREAMED = (
-    Route("PUT", "/streams/{name}", Audience.DRAFTS, Scope.OBJECTS_WRITE, max_body=None),
-    Route("GET", "/streams/{name}", Audience.DRAFTS, Scope.OBJECTS_READ, max_body=None),
-)
-"""Routes of any length, as the byte routes of buckets will be."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +39,24 @@ def bearer(key: KnownKey) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_gateway(
-    *, in_process: bool = False, identity: SmallIdentity | None = None, **settings: Any
+    *,
+    in_process: bool = False,
+    identity: SmallIdentity | None = None,
+    upstream: Upstream | None = None,
+    routes: Sequence[Route] = (),
+    **settings: Any,
 ) -> AsyncIterator[Running]:
-    """A gateway with these settings, until the block ends."""
+    """A gateway with these settings, until the block ends; `routes` beside its own, `upstream` instead of the echo."""
     identity = identity or SmallIdentity()
     service = EchoService()
     async with AsyncExitStack() as stack:
-        upstream: Upstream = AsgiUpstream(service)
-        if not in_process:
+        if upstream is None and not in_process:
             upstream = HttpUpstream(f"http://127.0.0.1:{await stack.enter_async_context(served(service))}")
         app = create_app(
             GatewaySettings(service_key=SERVICE_KEY, **settings),
             identity=AsgiTransport(identity.app),
-            upstreams={Audience.DRAFTS: upstream, Audience.IDENTITY: AsgiUpstream(service)},
-            routes=(*ROUTES, *STREAMED),
+            upstreams={Audience.DRAFTS: upstream or AsgiUpstream(service), Audience.IDENTITY: AsgiUpstream(service)},
+            routes=(*ROUTES, *STREAMED, *routes),
         )
         port = await stack.enter_async_context(served(app))
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)

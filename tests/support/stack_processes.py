@@ -50,14 +50,14 @@ class Service:
 class ProcessesStack(Stack):
     """PostgreSQL and a store started by the tests; each service as `python -m draftstore_x`.
 
-    Tends only when told to. `services` are to be stopped, killed and restarted one by one; so are `postgres` and
-    `object_store`, which keep their ports.
+    Tends only when told to, and drains without delay, as nobody routes to it. `services` are to be stopped, killed and
+    restarted one by one; so are `postgres` and `object_store`, which keep their ports.
     """
 
     mode = "processes"
 
     def __init__(self, data_dir: Path, driver: Driver, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(data_dir, driver, {"TEND_INTERVAL": "3600", **(environment or {})})
+        super().__init__(data_dir, driver, {"TEND_INTERVAL": "3600", "DRAIN_DELAY": "0", **(environment or {})})
         self.postgres = make_postgres(data_dir)
         self.object_store = make_store(data_dir)
         self.services: dict[str, Service] = {}

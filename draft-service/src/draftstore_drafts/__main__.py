@@ -21,7 +21,7 @@ def main() -> None:
         metadata=HttpTransport(settings.metadata_url),
         storage=HttpTransport(settings.storage_url),
     )
-    serve(app, host=settings.http_host, port=settings.http_port, grace=settings.shutdown_grace)
+    serve(app, settings, port=settings.http_port)
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ class ByNameService:
         found = await self._look(principal, body)
         draft = await self._uploaded(principal, found)
         if draft is not None:
-            return await self._content.preview(draft)
+            return await self._content.preview(principal, draft)
         check_scope(principal, Scope.OBJECTS_READ)
-        return await self._content.download(_object(found))
+        return await self._content.download(principal, _object(found))
 
     async def confirm(self, principal: Principal, body: ByNameConfirm) -> ByNameReceipt | ConfirmPending:
         """Publish what the name means, or answer the receipt of what was published under it."""

@@ -1,11 +1,13 @@
 """The bytes of drafts and objects, in words of the workflow: what is there, and URLs to it."""
 
 import logging
+from uuid import UUID
 
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.clients.storage import StorageClient
 from draftstore_common.contracts.base import BucketRole
-from draftstore_common.contracts.drafts import DownloadUrl
+from draftstore_common.contracts.drafts import DownloadUrl, Stage
+from draftstore_common.contracts.identity import Principal
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord, RecordUploaded
 from draftstore_common.contracts.storage import (
     DeleteRequest,
@@ -17,6 +19,7 @@ from draftstore_common.contracts.storage import (
 )
 from draftstore_common.kit.context import remaining, set_timeout
 from draftstore_common.kit.errors import RelayedProblem, chain
+from draftstore_drafts.accesses import Accesses
 from draftstore_drafts.domain import disposition, published_type
 
 log = logging.getLogger(__name__)
@@ -26,11 +29,17 @@ REMOVE_TIMEOUT = 5.0
 
 
 class Content:
-    """Reads, signs and removes. Keys always come from rows, never from callers."""
+    """Reads, signs and removes. Keys always come from rows, never from callers.
 
-    def __init__(self, metadata: MetadataClient, storage: StorageClient, *, download_ttl: int) -> None:
+    No URL to bytes leaves here that is not on record, where its reader's tenant wants that.
+    """
+
+    def __init__(
+        self, metadata: MetadataClient, storage: StorageClient, accesses: Accesses, *, download_ttl: int
+    ) -> None:
         self._metadata = metadata
         self._storage = storage
+        self._accesses = accesses
         self._download_ttl = download_ttl
         self._info: StoreInfo | None = None
 
@@ -83,30 +92,31 @@ class Content:
             )
         )
 
-    async def preview(self, draft: DraftRecord) -> DownloadUrl:
+    async def preview(self, reader: Principal, draft: DraftRecord) -> DownloadUrl:
         """A URL that reads a draft's bytes, never longer than the draft lives."""
         ttl = max(1, min(self._download_ttl, draft.ttl_left))
         shown = disposition(published_type(draft), draft.object_name, draft.content_disposition)
         signed = await self._sign("draft", draft.storage_key, ttl, published_type(draft), shown)
-        return DownloadUrl(
-            download_url=signed.url,
-            object_name=draft.object_name,
-            expires_at=signed.expires_at,
-            stage="draft",
-            draft_id=draft.id,
-        )
+        return await self._granted(reader, signed, "draft", draft.object_name, draft.id)
 
-    async def download(self, found: ObjectRecord) -> DownloadUrl:
+    async def download(self, reader: Principal, found: ObjectRecord) -> DownloadUrl:
         """A URL that reads an object, whatever happens to its name meanwhile."""
         shown = disposition(found.content_type, found.object_name, found.content_disposition)
         signed = await self._sign("main", found.storage_key, self._download_ttl, found.content_type, shown)
-        return DownloadUrl(
+        return await self._granted(reader, signed, "main", found.object_name, found.draft_id)
+
+    async def _granted(
+        self, reader: Principal, signed: SignedRequest, stage: Stage, object_name: str, draft_id: UUID | None
+    ) -> DownloadUrl:
+        url = DownloadUrl(
             download_url=signed.url,
-            object_name=found.object_name,
+            object_name=object_name,
             expires_at=signed.expires_at,
-            stage="main",
-            draft_id=found.draft_id,
+            stage=stage,
+            draft_id=draft_id,
         )
+        await self._accesses.granted(reader, url)
+        return url
 
     async def _sign(self, role: BucketRole, key: str, ttl: int, content_type: str, shown: str) -> SignedRequest:
         return await self._storage.presign_get(

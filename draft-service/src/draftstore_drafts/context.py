@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from draftstore_common.access import Access
+from draftstore_drafts.accesses import Accesses
 from draftstore_drafts.by_name import ByNameService
 from draftstore_drafts.confirmations import ConfirmationService
 from draftstore_drafts.events import EventService
@@ -15,6 +16,7 @@ class Context:
     """Process singletons, made once in the application's lifespan."""
 
     access: Access
+    accesses: Accesses
     drafts: DraftService
     confirmations: ConfirmationService
     events: EventService

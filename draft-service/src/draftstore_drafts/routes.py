@@ -33,10 +33,11 @@ from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.names import NamePrefix, ObjectName
 from draftstore_common.idempotency import IdempotencyHeader, idempotency_key
 from draftstore_common.kit.openapi import headers, problems
+from draftstore_drafts.accesses import AuditedRoute
 from draftstore_drafts.context import Context
 from draftstore_drafts.service import DraftListing
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=AuditedRoute)
 
 TAGS = {
     "by name": "The short way: an object name in, a URL or a receipt out.",

@@ -170,19 +170,19 @@ class DraftService:
         draft = await self.find(principal, draft_id)
         if draft.receipt is not None:
             check_scope(principal, Scope.OBJECTS_READ)
-            return await self._object_url(draft)
+            return await self._object_url(principal, draft)
         check_alive(draft)
         seen = await self._content.seen(draft, actor(principal))
         if seen is None:
             raise DraftNotUploaded
-        return await self._content.preview(seen)
+        return await self._content.preview(principal, seen)
 
-    async def _object_url(self, draft: DraftRecord) -> DownloadUrl:
+    async def _object_url(self, principal: Principal, draft: DraftRecord) -> DownloadUrl:
         name = wire.NameRef(tenant_id=draft.tenant_id, bucket=draft.bucket, object_name=draft.object_name)
         found = await self._metadata.get_object(name)
         if found.draft_id != draft.id:
             raise ObjectNotFound("The object this draft became was replaced. Ask for the object by its name.")
-        return await self._content.download(found)
+        return await self._content.download(principal, found)
 
     async def confirm(
         self, principal: Principal, draft_id: UUID, options: ConfirmOptions

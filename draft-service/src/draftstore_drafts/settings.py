@@ -28,3 +28,6 @@ class DraftSettings(ServiceSettings):
     )
     confirm_lease: int = Field(default=60, ge=5, le=3600, description="how long a confirm attempt holds unless renewed")
     confirm_wait: float = Field(default=10.0, ge=0, le=60, description="how long a repeat waits for another's receipt")
+    access_audit_sample: int = Field(
+        default=100, ge=1, description="of reads by tenants whose access_audit is sampled, one in so many is on record"
+    )

@@ -22,7 +22,7 @@ def main() -> None:
             Audience.DRAFTS: HttpUpstream(settings.drafts_url),
         },
     )
-    serve(app, host=settings.http_host, port=settings.http_port, grace=settings.shutdown_grace)
+    serve(app, settings, port=settings.http_port)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ trusted hop vouches for the entry before it, and the first untrusted one is the 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -14,6 +15,7 @@ SAME_MACHINE = IPv4Address("127.0.0.1")
 """The peer of a Unix socket or of a caller in this process."""
 
 
+@lru_cache(maxsize=1024)  # of few peers come many requests
 def parse_address(text: str) -> Address | None:
     """The address in `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`; an IPv4 address inside IPv6 as itself."""
     text = text.strip()

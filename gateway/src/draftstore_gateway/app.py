@@ -1,12 +1,13 @@
 """The gateway as one ASGI application: operations answered here, everything else through the pipeline."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from draftstore_common.clients.access_log import AccessLog
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.clients.service_tokens import ServiceTokens
 from draftstore_common.clients.transport import Transport, alive
@@ -14,17 +15,20 @@ from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.app import Check, ProblemResponse, service_app
 from draftstore_common.kit.context import REQUEST_ID_HEADER, new_request_id, request_id
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.concurrency import Concurrency
+from draftstore_gateway.cors import Cors
 from draftstore_gateway.documents import INTRODUCTION, PublicDocument
 from draftstore_gateway.feed import ChangeFeed
 from draftstore_gateway.limits import Limiter
 from draftstore_gateway.metrics import LimiterMetrics, metrics_router
 from draftstore_gateway.pipeline import Pipeline
+from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
-from draftstore_gateway.upstreams import SmallCalls, Upstream
+from draftstore_gateway.upstreams import Shielded, SmallCalls, Upstream
 from draftstore_gateway.verdict_cache import VerdictCache
 from draftstore_gateway.verdicts import Verdicts
 from draftstore_gateway.windows import parse_limits
@@ -35,12 +39,15 @@ _OPERATIONS = frozenset(
 
 
 class Gateway:
-    """Gives every request its id, and sends it to where it is answered."""
+    """Gives every request its id and its place in a trace, and sends it to where it is answered."""
 
-    def __init__(self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline) -> None:
+    def __init__(
+        self, operations: FastAPI, document: PublicDocument, pipeline: Pipeline, *, cors_origins: Collection[str]
+    ) -> None:
         self._operations = operations
         self._document = document
         self._pipeline = pipeline
+        self._http: ASGIApp = Cors(self._answer, cors_origins) if cors_origins else self._answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -48,9 +55,8 @@ class Gateway:
                 await self._operations(scope, receive, send)
             case "http":
                 request_id.set(new_request_id())
-                await self._answer(scope, receive, send)
-            case _:
-                await send({"type": "websocket.close", "code": 1008})
+                trace.set(Trace.adopt(_values(scope, TRACEPARENT), _values(scope, TRACESTATE)))
+                await self._http(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in _OPERATIONS:
@@ -64,6 +70,11 @@ class Gateway:
             response = ProblemResponse(problem)
             response.headers[REQUEST_ID_HEADER] = request_id.get()
             await response(scope, receive, send)
+
+
+def _values(scope: Scope, name: str) -> list[str]:
+    wanted = name.encode()
+    return [value.decode("latin-1") for header, value in scope["headers"] if header == wanted]
 
 
 def _with_own_id(scope: Scope) -> Scope:
@@ -83,6 +94,7 @@ def create_app(
     """The gateway over these services. Its lifespan enters the transport and the upstreams."""
     tokens = ServiceTokens(identity, settings.service_key.get_secret_value())
     client, cache, registry = IdentityClient(identity, tokens), VerdictCache(), CollectorRegistry()
+    accesses = AccessLog(client)
     limiter, admission = _limits(settings, LimiterMetrics(registry))
     table = RouteTable(routes)
     pipeline = Pipeline(
@@ -90,17 +102,22 @@ def create_app(
         addresses=ClientAddress(settings.trusted_proxies),
         verdicts=Verdicts(client, tokens, cache),
         admission=admission,
-        upstreams=upstreams,
+        upstreams={
+            audience: Shielded(upstream, settings.upstream_concurrency) for audience, upstream in upstreams.items()
+        },
+        refusals=Refusals(accesses),
     )
     services = {audience: SmallCalls(upstream) for audience, upstream in upstreams.items()}
     resources: list[AbstractAsyncContextManager[object]] = [
         limiter,
         identity,
         ChangeFeed(client, cache),
+        accesses,
         *upstreams.values(),
     ]
     operations = _operations(resources, _checks(tokens, services), [metrics_router(registry)])
-    return Gateway(operations, PublicDocument(services, operations.openapi(), table), pipeline)
+    document = PublicDocument(services, operations.openapi(), table)
+    return Gateway(operations, document, pipeline, cors_origins=settings.api_cors_origins)
 
 
 def _limits(settings: GatewaySettings, metrics: LimiterMetrics) -> tuple[Limiter, Admission]:

@@ -2,9 +2,11 @@
 
 Problem
 ├── MalformedRequest      400      the request's shape: path, header names, framing (each with its own code)
+├── CorsRefused           400      a preflight for what no browser may do here
 ├── RequestTimeout        408      the body did not arrive in time
 ├── BodyTooLarge          413
 ├── UriTooLong            414
+├── CodingUnsupported     415      a compressed body where JSON is expected
 ├── HeadersTooLarge       431
 ├── ApiKeyMissing         401
 ├── ApiKeyMalformed       401
@@ -12,6 +14,7 @@ Problem
 ├── WrongMethod           405      with Allow
 ├── RateLimited           429      with Retry-After
 ├── TooManyConcurrent     429      with Retry-After
+├── Overloaded            503      too many requests are with the service already
 └── VerificationFailed    503      identity does not accept the gateway, or answers nonsense
 """
 
@@ -26,6 +29,17 @@ class MalformedRequest(InvalidRequest):
     status = 400
     code = "malformed_request"
     title = "Malformed request"
+
+
+class CorsRefused(InvalidRequest):
+    """A browser asks for another origin, method or header than is allowed."""
+
+    status = 400
+    code = "cors_refused"
+    title = "Not allowed across origins"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. Ask the operator to allow the origin, and use the API's methods and headers only.")
 
 
 class RequestTimeout(Problem):
@@ -55,6 +69,18 @@ class UriTooLong(Problem):
     code = "uri_too_long"
     title = "URI too long"
     detail = "Shorten the path or the query."
+
+
+class CodingUnsupported(Problem):
+    """The body is compressed, and nothing behind this route expands it (RFC 9110 §15.5.16)."""
+
+    status = 415
+    code = "content_encoding_unsupported"
+    title = "Content coding not supported"
+    detail = "Send the body as it is, without Content-Encoding."
+
+    def headers(self) -> dict[str, str]:
+        return {"Accept-Encoding": "identity"} | super().headers()
 
 
 class HeadersTooLarge(Problem):
@@ -119,6 +145,15 @@ class TooManyConcurrent(Problem):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests of this key are under way. Send this one again when some have ended.")
+
+
+class Overloaded(Unavailable):
+    """The service behind this route has as much to do as it may have at once. Nothing was begun."""
+
+    code = "overloaded"
+    title = "Overloaded"
+    detail = "Too many requests are under way. Nothing was done: send the same request again shortly."
+    retry_after = 1
 
 
 class VerificationFailed(Unavailable):

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Send
 from draftstore_common.kit.app import ProblemResponse
 from draftstore_common.kit.context import REQUEST_ID_HEADER, request_id
 from draftstore_common.kit.errors import Problem
-from draftstore_gateway.errors import BodyTooLarge
+from draftstore_gateway.errors import BodyTooLarge, RequestTimeout
 from draftstore_gateway.headers import for_client
 
 LINGER_SECONDS = 2.0
@@ -102,6 +102,8 @@ class Answer:
         self.status: int | None = None
         self.finished = False
         self.extra: list[tuple[bytes, bytes]] = []
+        self.notices: list[tuple[bytes, bytes]] = []
+        """What the route says in every answer; `extra` is about this request."""
         self.on_progress: Callable[[], None] = nothing
 
     async def send(self, message: Message) -> None:
@@ -137,7 +139,7 @@ class Answer:
         return {"type": "http.response.body", "body": b""}
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
-        own = [(REQUEST_ID_HEADER.encode(), self._id.encode()), *self.extra]
-        if self._body.unread:
+        own = [(REQUEST_ID_HEADER.encode(), self._id.encode()), *self.notices, *self.extra]
+        if self._body.unread or self.status == RequestTimeout.status:  # RFC 9110 §15.5.9: nobody waits any longer
             own.append((b"connection", b"close"))
         return own

@@ -4,7 +4,7 @@ To a service: an allow-list, then what the gateway itself says about the caller.
 belongs to one connection (RFC 9110 §7.6.1) or to us.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER
 from draftstore_gateway.shape import Pairs
@@ -56,7 +56,7 @@ def _listed(headers: Pairs) -> Iterable[bytes]:
 
 
 def for_service(
-    headers: Pairs, *, token: str, request_id: str, timeout: float, client: str
+    headers: Pairs, *, token: str, request_id: str, client: str, trace: Sequence[tuple[str, str]]
 ) -> list[tuple[bytes, bytes]]:
     """The request's headers as a service gets them: what may pass, and who is calling, by the gateway's word."""
     allowed = FORWARDED.difference(_listed(headers))
@@ -64,8 +64,8 @@ def for_service(
         *((name, value) for name, value in headers if name in allowed),
         (b"authorization", f"Bearer {token}".encode()),
         (REQUEST_ID_HEADER.encode(), request_id.encode()),
-        (TIMEOUT_HEADER.encode(), f"{timeout:.3f}".encode()),
         (b"x-forwarded-for", client.encode()),
+        *((name.encode(), value.encode()) for name, value in trace),
     ]
 
 

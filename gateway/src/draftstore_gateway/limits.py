@@ -6,25 +6,31 @@ of them together admit about what they did.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self
 
 from limits import RateLimitItemPerSecond
 from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from draftstore_common.kit.errors import chain
-from draftstore_gateway import stores
 from draftstore_gateway.metrics import LimiterMetrics
-from draftstore_gateway.stores import Memory, redis_pool, redis_storage
+from draftstore_gateway.stores import CONNECTIONS, Memory, redis_pool, redis_storage
 from draftstore_gateway.windows import Charge, Counter, Decision
 
 log = logging.getLogger(__name__)
 
+REDIS_TIMEOUT = 2.0
+"""Seconds a decision waits for Redis, however many steps it takes there, before this process decides alone."""
+
+GRACE_TURNS = 50
+"""Turns of the event loop a decision gets beyond that, more than its steps need: where the loop is behind, Redis may
+have answered long ago and nobody has looked, and a gateway under load must not take its store for lost."""
+
 LOST_PAUSE = 1.0
 """Seconds between two attempts to reach a lost Redis. No request takes part in them."""
 
-_Ask = Callable[[Counter, Sequence[Charge]], Awaitable[Decision]]
+_Ask = Callable[[Counter, Sequence[Charge]], Coroutine[Any, Any, Decision]]
 _PROBE = [Charge("probe", "probe", RateLimitItemPerSecond(1))]
 
 
@@ -40,6 +46,7 @@ class Limiter:
         self._replicas = replicas
         self._metrics = metrics
         self._metrics.shared.set(self._shared is not None)
+        self._places = asyncio.Semaphore(CONNECTIONS)
         self._lost = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -67,13 +74,19 @@ class Limiter:
         return await self._decide(Counter.test, wanted)
 
     async def _decide(self, ask: _Ask, wanted: Sequence[Charge]) -> Decision:
-        if self._shared is not None and not self._lost.is_set():
+        decision = await self._decide_together(ask, self._shared, wanted) if self._shared is not None else None
+        return decision or await ask(self._local, [charge.share(self._replicas) for charge in wanted])
+
+    async def _decide_together(self, ask: _Ask, shared: Counter, wanted: Sequence[Charge]) -> Decision | None:
+        """What the shared store says; None if it is lost. Time spent in the queue is not the store's."""
+        async with self._places:
+            if self._lost.is_set():
+                return None
             try:
-                async with asyncio.timeout(stores.REDIS_TIMEOUT):
-                    return await ask(self._shared, wanted)
+                return await _in_time(ask(shared, wanted))
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_loss(error)
-        return await ask(self._local, [charge.share(self._replicas) for charge in wanted])
+                return None
 
     def _note_loss(self, error: Exception) -> None:
         if not self._lost.is_set():
@@ -97,9 +110,23 @@ async def _answers(shared: Counter, pool: BlockingConnectionPool) -> bool:
     Not asked by the library's own check, which nothing could stop: it swallows its cancellation.
     """
     try:
-        async with asyncio.timeout(stores.REDIS_TIMEOUT):
-            await pool.disconnect(inuse_connections=False)
-            await shared.test(_PROBE)
+        await pool.disconnect(inuse_connections=False)
+        await _in_time(shared.test(_PROBE))
     except (RedisError, OSError, TimeoutError):
         return False
     return True
+
+
+async def _in_time(work: Coroutine[Any, Any, Decision]) -> Decision:
+    """What the store says; raises TimeoutError if it is silent."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task], timeout=REDIS_TIMEOUT)
+        for _ in range(GRACE_TURNS):
+            if not task.done():
+                await asyncio.sleep(0)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()

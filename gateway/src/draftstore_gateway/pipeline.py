@@ -18,20 +18,19 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Audience, Principal, Verdict
 from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id, set_timeout
 from draftstore_common.kit.errors import Problem, chain
+from draftstore_common.kit.trace import trace_headers
 from draftstore_gateway.address import Address, ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
+from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import Route, RouteTable
-from draftstore_gateway.shape import LENGTH, check_headers, check_path
+from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path
 from draftstore_gateway.upstreams import Forwarded, Upstream
 from draftstore_gateway.verdicts import Verdicts, bearer_secret, refuses_key
 
 log = logging.getLogger(__name__)
-
-STREAM_TIMEOUT = 3600.0
-"""Seconds a service is told it has for bytes of any length."""
 
 IDLE_TIMEOUT = 60.0
 """Seconds in which no byte may move, in either direction, before we give up."""
@@ -99,18 +98,24 @@ class Pipeline:
         verdicts: Verdicts,
         admission: Admission,
         upstreams: Mapping[Audience, Upstream],
+        refusals: Refusals,
     ) -> None:
         self._routes = routes
         self._addresses = addresses
         self._verdicts = verdicts
         self._admission = admission
         self._upstreams = upstreams
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. An answer that broke off is left unfinished, so that the server cuts the line."""
         exchange = Exchange(scope, receive, send, self._client(scope))
         try:
-            await _settle(exchange, await self._outcome(exchange))
+            error = await self._outcome(exchange)
+            self._refusals.note(
+                error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
+            )
+            await _settle(exchange, error)
         finally:  # a server that shuts down cancels us: what it cut off is logged too
             exchange.log()
 
@@ -131,7 +136,11 @@ class Pipeline:
         check_headers(exchange.headers, http_version=exchange.http_version)
         check_path(exchange.raw_path, exchange.query)
         route = await self._route(exchange)
+        if route.deprecation is not None:
+            exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
+        if route.max_body is not None and not exchange.body.empty:
+            check_coding(exchange.headers)
         await (self._serve_anybody if route.anonymous else self._serve_key)(exchange, route)
 
     async def _serve_anybody(self, exchange: Exchange, route: Route) -> None:
@@ -180,10 +189,11 @@ class Pipeline:
                 exchange.headers,
                 token=token,
                 request_id=request_id.get(),
-                timeout=STREAM_TIMEOUT if streams else remaining(),
                 client=str(exchange.client),
+                trace=trace_headers(),
             ),
             has_body=not exchange.body.empty,
+            streams=streams,
         )
         async with _patience(exchange, streams=streams):
             await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from draftstore_common.contracts.identity import Audience, Scope
 from draftstore_common.kit.errors import NotFound
+from draftstore_gateway.deprecation import Deprecation
 from draftstore_gateway.errors import WrongMethod
 
 JSON_LIMIT = 1024 * 1024
@@ -26,7 +27,8 @@ class Route:
 
     `scope` None: the service decides by the kind of key. `max_body` None: the route streams bytes of any length,
     for as long as they keep moving. `anonymous`: needs no key and looks at none; the service is called in the gateway's
-    own name, and every call is charged to the client's address.
+    own name, and every call is charged to the client's address. Answers of a route with a `deprecation` say that it
+    will go.
     """
 
     method: str
@@ -35,6 +37,7 @@ class Route:
     scope: Scope | None
     max_body: int | None = JSON_LIMIT
     anonymous: bool = False
+    deprecation: Deprecation | None = None
 
 
 _DRAFTS = Audience.DRAFTS
@@ -66,7 +69,7 @@ ROUTES: Sequence[Route] = (
     Route("POST", "/api/v1/keys/revoke-leaked", _IDENTITY, None, REPORT_LIMIT, anonymous=True),
     Route("POST", "/api/v1/keys", _IDENTITY, None),
     Route("GET", "/api/v1/keys", _IDENTITY, None),
-    Route("POST", "/api/v1/keys/import", _IDENTITY, None),  # before `{id}`, which would match it
+    Route("POST", "/api/v1/keys/import", _IDENTITY, None),
     Route("GET", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
     Route("PATCH", "/api/v1/keys/{id}", _IDENTITY, None),
     Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them

@@ -1,5 +1,6 @@
 """What the gateway can be told by its environment."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
@@ -30,6 +31,22 @@ def _redis_scheme(url: SecretStr) -> SecretStr:
 RateLimits = Annotated[str, AfterValidator(_limits_syntax)]
 """Windows as `limits` writes them: `100/minute`, several with `;` between them."""
 
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    origins = [part.strip() for part in value.split(",") if part.strip()]
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError("give origins as browsers send them, https://app.example or http://localhost:3000, or *")
+    return origins
+
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+"""Origins (RFC 6454) with commas between them, or `*`."""
+
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 """Networks in CIDR notation with commas between them."""
 
@@ -51,4 +68,6 @@ class GatewaySettings(ServiceSettings):
     gateway_replicas: int = Field(
         default=1, ge=1, description="how many gateways share a limit while each counts alone"
     )
+    api_cors_origins: Origins = Field(default=(), description="web origins that may call the API; none: CORS is off")
+    upstream_concurrency: int = Field(default=500, ge=1, description="requests at one service at once, streams apart")
     trusted_proxies: Networks = Field(default=(), description="whose X-Forwarded-For is believed")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
-from draftstore_gateway.errors import HeadersTooLarge, MalformedRequest, UriTooLong
+from draftstore_gateway.errors import CodingUnsupported, HeadersTooLarge, MalformedRequest, UriTooLong
 
 MAX_PATH = 4096
 """Bytes. An object name of 800 bytes, all of them percent-encoded, needs 2,400."""
@@ -73,7 +73,8 @@ def check_headers(headers: Pairs, *, http_version: str) -> None:
             raise MalformedRequest("Use only letters, digits and hyphens in header names.", code="header_name_invalid")
         if _BAD_VALUE.search(value):
             raise MalformedRequest("Remove control characters from header values.", code="header_value_invalid")
-        _check_text(value)
+        if not value.isascii():
+            _check_text(value)
     _check_repeats(headers)
     _check_framing(dict(headers), http_version)
 
@@ -95,11 +96,17 @@ def _check_repeats(headers: Pairs) -> None:
 
 def _check_framing(headers: Mapping[bytes, bytes], http_version: str) -> None:
     length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
-    if length is not None and coding is not None:
-        raise MalformedRequest("Send either Content-Length or Transfer-Encoding.", code="framing_ambiguous")
+    if coding is not None and (length is not None or http_version == "1.0"):  # RFC 9112 §6.1
+        raise MalformedRequest("Send Content-Length, or in HTTP/1.1 Transfer-Encoding.", code="framing_ambiguous")
     if length is not None and not LENGTH.fullmatch(length):
         raise MalformedRequest("Content-Length must be a number of bytes.", code="content_length_invalid")
     if coding is not None and coding.strip().lower() != b"chunked":
         raise MalformedRequest("The only transfer coding taken is chunked.", code="transfer_encoding_unsupported")
     if http_version == "1.1" and b"host" not in headers:
         raise MalformedRequest("Send a Host header (RFC 9112 §3.2).", code="host_missing")
+
+
+def check_coding(headers: Pairs) -> None:
+    """Refuse a compressed body; raises `CodingUnsupported`."""
+    if any(name == b"content-encoding" and value.strip().lower() != b"identity" for name, value in headers):
+        raise CodingUnsupported

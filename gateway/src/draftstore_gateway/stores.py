@@ -12,8 +12,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-REDIS_TIMEOUT = 1.0
-"""Seconds a decision waits for Redis, however many steps it takes there, before this process decides alone."""
+CONNECTIONS = 32
 
 SWEEP_PAUSE = 30.0
 """Seconds between two sweeps of counters that are over."""
@@ -62,14 +61,9 @@ class Memory(MemoryStorage):
 
 
 def redis_pool(url: str) -> BlockingConnectionPool:
-    """Connections that answer in time or fail, once."""
+    """Connections that try once. Whoever uses them says how long they may take."""
     return BlockingConnectionPool.from_url(
-        url,
-        max_connections=50,
-        timeout=REDIS_TIMEOUT,
-        socket_timeout=REDIS_TIMEOUT,
-        socket_connect_timeout=REDIS_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
+        url, max_connections=CONNECTIONS, timeout=None, socket_timeout=None, retry=Retry(NoBackoff(), 0)
     )
 
 

@@ -106,7 +106,7 @@ def _say(report: Mapping[str, object]) -> None:
 def _serve(settings: IdentitySettings) -> None:
     logging.configure("identity", settings.log_level)
     run_or_exit(_prepare(settings))
-    serve(create_app(settings), host=settings.http_host, port=settings.http_port, grace=settings.shutdown_grace)
+    serve(create_app(settings), settings, port=settings.http_port)
 
 
 async def _prepare(settings: IdentitySettings) -> None:

@@ -31,7 +31,7 @@ def _serve(settings: MetadataSettings) -> None:
     logging.configure("metadata-service", settings.log_level)
     run_or_exit(check_migrated(settings.database_url.get_secret_value()))
     app = create_app(settings, identity=HttpTransport(settings.identity_url))
-    serve(app, host=settings.http_host, port=settings.http_port, grace=settings.shutdown_grace)
+    serve(app, settings, port=settings.http_port)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def main() -> None:
     settings = load(StorageSettings)
     configure("storage-service", settings.log_level)
     app = create_app(settings, identity=HttpTransport(settings.identity_url))
-    serve(app, host=settings.http_host, port=settings.http_port, grace=settings.shutdown_grace)
+    serve(app, settings, port=settings.http_port)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from draftstore_cleaner.settings import CleanerSettings
+from draftstore_common.kit.settings import ServiceSettings
 from draftstore_drafts.attempt import GIVE_BACK_TIMEOUT
 from draftstore_drafts.settings import DraftSettings
 from draftstore_gateway.settings import GatewaySettings
@@ -189,8 +190,9 @@ def test_requests_under_way_and_then_confirms_nobody_waits_for_may_end_before_do
 ) -> None:
     grace = float(services[name]["stop_grace_period"].removesuffix("s"))
     for known in READ_BY[name]:
-        shutdown = known.model_fields.get("shutdown_grace")
-        assert shutdown is None or grace > 2 * shutdown.default + GIVE_BACK_TIMEOUT
+        if issubclass(known, ServiceSettings):
+            delay, shutdown = (known.model_fields[name].default for name in ("drain_delay", "shutdown_grace"))
+            assert grace > delay + 2 * shutdown + GIVE_BACK_TIMEOUT
 
 
 def test_data_lies_in_named_volumes(services: Services) -> None:

@@ -281,4 +281,5 @@ async def test_a_websocket_is_not_opened(gateway: Running) -> None:
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     answer = await exchange(gateway.port, request("GET", "/api/v1/drafts", headers))
-    assert answer.status in {401, 403}
+    assert (answer.status, answer.json()["code"]) == (401, "api_key_missing")
+    assert answer.headers["connection"] == "close"

@@ -19,6 +19,8 @@ from support.raw_http import connected, read_answer, request
 from support.running_gateway import bearer
 from support.uvicorn_server import served
 
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 async def _spawn(environment: dict[str, Any]) -> Process:
     return await asyncio.create_subprocess_exec(
@@ -37,6 +39,7 @@ async def _process(identity: SmallIdentity, service: EchoService) -> AsyncIterat
         process = await _spawn(
             {
                 "HTTP_PORT": port,
+                "DRAIN_DELAY": 0,
                 "SERVICE_KEY": SERVICE_KEY,
                 "IDENTITY_URL": f"http://127.0.0.1:{identity_port}",
                 "DRAFTS_URL": f"http://127.0.0.1:{drafts_port}",
@@ -93,10 +96,11 @@ async def test_its_log_names_the_request_and_no_secret() -> None:
     key = identity.issue(Scope.DRAFTS_READ)
     async with _process(identity, service) as (process, port):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            answer = await client.get("/api/v1/drafts?cursor=private", headers=bearer(key))
+            answer = await client.get("/api/v1/drafts?cursor=private", headers=bearer(key) | {"traceparent": PARENT})
         process.send_signal(signal.SIGTERM)
         _, log = await asyncio.wait_for(process.communicate(), 10)
     assert answer.headers["x-request-id"] in log.decode()
+    assert f'"trace_id": "{PARENT[3:35]}"' in log.decode()
     token = service.seen[-1].header("authorization") or "absent"
     for secret in (key.secret, token.removeprefix("Bearer "), SERVICE_KEY, "private"):
         assert secret not in log.decode()

@@ -115,3 +115,25 @@ async def test_a_service_in_process_starts_with_a_context_of_its_own() -> None:
     async with running_gateway(in_process=True) as gateway:
         await gateway.client.get("/api/v1/drafts", headers=gateway.headers(Scope.DRAFTS_READ))
     assert gateway.service.seen[-1].context_id == "-"
+
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+
+
+async def test_a_trace_goes_on_through_the_gateway_with_the_gateway_as_the_parent(gateway: Running) -> None:
+    traced = {"traceparent": PARENT, "tracestate": "rojo=1"}
+    await gateway.client.get("/api/v1/drafts", headers=traced | gateway.headers(Scope.DRAFTS_READ))
+    seen = gateway.service.seen[-1]
+    version, trace_id, span_id, flags = (seen.header("traceparent") or "").split("-")
+    assert (version, trace_id, flags) == ("00", TRACE_ID, "01")
+    assert span_id != PARENT[36:52]
+    assert seen.header("tracestate") == "rojo=1"
+
+
+async def test_a_trace_that_is_none_is_replaced(gateway: Running) -> None:
+    traced = {"traceparent": PARENT.replace("00-", "ff-", 1), "tracestate": "rojo=1"}
+    await gateway.client.get("/api/v1/drafts", headers=traced | gateway.headers(Scope.DRAFTS_READ))
+    seen = gateway.service.seen[-1]
+    assert TRACE_ID not in (seen.header("traceparent") or "")
+    assert seen.header("tracestate") is None

@@ -16,7 +16,7 @@ from redis import Redis
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import RateLimit, Scope
 from draftstore_common.kit.ids import uuid7
-from draftstore_gateway import limits, stores, verdict_cache
+from draftstore_gateway import limits, verdict_cache
 from draftstore_gateway.windows import charges, parse_limits
 from support.limiter import limiter_on
 from support.ports import free_port
@@ -92,7 +92,7 @@ async def test_a_redis_that_goes_silent_is_replaced_and_taken_up_again_without_a
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LOST_PAUSE", 0.05)
-    monkeypatch.setattr(stores, "REDIS_TIMEOUT", 0.2)
+    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.2)
     with running_redis() as url, closing(Redis.from_url(url)) as redis:
         pid = redis.info()["process_id"]
         async with running_gateway(in_process=True, rate_limit_per_key="3/day", redis_url=url) as gateway:
@@ -109,7 +109,7 @@ async def test_a_redis_that_goes_silent_is_replaced_and_taken_up_again_without_a
 
 
 async def test_a_silent_redis_is_tried_once_and_then_left_to_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "REDIS_TIMEOUT", 0.1)
+    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.1)
     monkeypatch.setattr(limits, "LOST_PAUSE", 0.0)
     tried = 0
 

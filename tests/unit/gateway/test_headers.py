@@ -4,7 +4,7 @@ from draftstore_gateway.headers import for_client, for_service
 
 
 def _to_service(*headers: tuple[bytes, bytes]) -> dict[bytes, bytes]:
-    pairs = for_service(headers, token="t", request_id="r", timeout=1.5, client="1.2.3.4")
+    pairs = for_service(headers, token="t", request_id="r", client="1.2.3.4", trace=[("traceparent", "00-ours")])
     assert len({name for name, _ in pairs}) == len(pairs)
     return dict(pairs)
 
@@ -15,11 +15,13 @@ def test_what_the_gateway_says_replaces_what_the_client_claims() -> None:
         (b"x-request-id", b"forged"),
         (b"x-request-timeout", b"9999"),
         (b"x-forwarded-for", b"6.6.6.6"),
+        (b"traceparent", b"00-theirs"),
+        (b"tracestate", b"theirs=1"),
     ) == {
         b"authorization": b"Bearer t",
         b"x-request-id": b"r",
-        b"x-request-timeout": b"1.500",
         b"x-forwarded-for": b"1.2.3.4",
+        b"traceparent": b"00-ours",
     }
 
 

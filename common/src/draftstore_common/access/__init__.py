@@ -97,6 +97,7 @@ def requires(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
 
     async def dependency(request: Request) -> Principal:
         principal = await _access(request).principal(request.headers.get("authorization"))
+        request.state.principal = principal  # for who puts refusals on record, this one among them
         if principal.kind != "data":
             raise WrongKeyKind
         for scope in scopes:

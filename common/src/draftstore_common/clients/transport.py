@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
 from draftstore_common.kit.errors import Unavailable
+from draftstore_common.kit.trace import trace_headers
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ def alive(service: Transport) -> Callable[[], Awaitable[None]]:
 
 
 def _context_headers(timeout: float) -> dict[str, str]:
-    return {REQUEST_ID_HEADER: request_id.get(), TIMEOUT_HEADER: f"{timeout:.3f}"}
+    own = {REQUEST_ID_HEADER: request_id.get(), TIMEOUT_HEADER: f"{timeout:.3f}"}
+    return own | dict(trace_headers())
 
 
 class HttpTransport:

@@ -16,10 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.kit.context import (
+    CLIENT_HEADER,
     DEFAULT_TIMEOUT,
+    DRAINING,
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     acceptable_request_id,
+    client_address,
     new_request_id,
     request_id,
     set_timeout,
@@ -34,6 +37,7 @@ from draftstore_common.kit.errors import (
     problem_body,
 )
 from draftstore_common.kit.openapi import describe_problems
+from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
 from draftstore_common.kit.validation import validation_problem
 
 log = logging.getLogger(__name__)
@@ -62,9 +66,9 @@ class ProblemResponse(JSONResponse):
 
 
 class RequestContext:
-    """Pure ASGI: gives the request its id and deadline, logs its end, and turns a crash into a 500 problem.
+    """Pure ASGI: gives the request its id, deadline and trace, logs its end, and turns a crash into a 500 problem.
 
-    Ids and timeouts from outside are trusted: only services call services. The gateway replaces both.
+    Ids, timeouts and addresses from outside are trusted: only services call services. The gateway replaces all three.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -91,6 +95,8 @@ class RequestContext:
         given = headers.get(REQUEST_ID_HEADER)
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
         set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
+        trace.set(Trace.adopt(headers.getlist(TRACEPARENT), headers.getlist(TRACESTATE)))
+        client_address.set(headers.get(CLIENT_HEADER))
 
 
 class _Answer:
@@ -199,7 +205,13 @@ async def live() -> dict[str, str]:
 @_health.get("/health/ready")
 @_health.get("/health", name="health")
 async def ready(request: Request) -> JSONResponse:
-    """Everything this service needs answers; 503 names what does not. Asked again at most once a second."""
+    """Everything this service needs answers; 503 names what does not. Asked again at most once a second.
+
+    503 as well from the moment on at which the service was told to end.
+    """
+    draining: asyncio.Event | None = getattr(request.state, DRAINING, None)
+    if draining is not None and draining.is_set():
+        return JSONResponse({"status": DRAINING, "checks": {}}, status_code=503)
     results = await request.app.state.readiness.results(request.app.state.ready_checks)
     good = all(result == "ok" for result in results.values())
     body: dict[str, Any] = {"status": "ok" if good else "unavailable", "checks": results}

@@ -1,4 +1,4 @@
-"""What travels with one request through every await: its id and its deadline."""
+"""What travels with one request through every await: its id, its deadline, and where it came from."""
 
 import re
 import secrets
@@ -11,7 +11,17 @@ TIMEOUT_HEADER = "x-request-timeout"
 
 DEFAULT_TIMEOUT = 30.0
 
+DRAINING = "draining"
+"""In the state a server shares with its application and every request: an event, set when the server is about to end.
+
+What waits for something else to happen, a long poll say, answers then: it would hold up the end.
+"""
+
+CLIENT_HEADER = "x-forwarded-for"
+"""The client's address. The gateway writes it, after it threw away what the client claimed."""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")

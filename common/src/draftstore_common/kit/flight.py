@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from draftstore_common.kit.context import remaining, set_timeout
 from draftstore_common.kit.errors import Unavailable
+from draftstore_common.kit.trace import Trace, trace
 
 Result = TypeVar("Result")
 
@@ -30,7 +31,7 @@ class SingleFlight(Generic[Result]):
     def start(self) -> asyncio.Task[Result]:
         """The running work, started if it is not; nobody needs to wait for it."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), context=contextvars.Context())
+            self._task = asyncio.create_task(self._run(trace.get()), context=contextvars.Context())
             self._task.add_done_callback(_look)
         return self._task
 
@@ -41,8 +42,9 @@ class SingleFlight(Generic[Result]):
             raise Unavailable
         return done.pop().result()
 
-    async def _run(self) -> Result:
+    async def _run(self, began_by: Trace | None) -> Result:
         set_timeout(self._timeout)
+        trace.set(began_by)  # the work is a part of the request that began it
         async with asyncio.timeout(self._timeout):
             return await self._work()
 

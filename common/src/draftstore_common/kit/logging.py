@@ -8,12 +8,18 @@ from typing import Any
 
 from draftstore_common.kit.context import request_id
 from draftstore_common.kit.redaction import redact
+from draftstore_common.kit.trace import trace
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _trace_id() -> dict[str, str]:
+    current = trace.get()
+    return {"trace_id": current.trace_id} if current is not None else {}
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,6 +37,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": request_id.get(),
+            **_trace_id(),
             **_extras(record),
         }
         if record.exc_info:

@@ -2,16 +2,23 @@
 
 import asyncio
 import contextlib
-import socket
+import signal
 import sys
+import time
 from collections.abc import Coroutine
+from types import FrameType
 from typing import Any, NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from draftstore_common.kit.context import DRAINING
 from draftstore_common.kit.errors import CannotStart, Problem, Unavailable
 from draftstore_common.kit.protocol import StrictHttpProtocol
+from draftstore_common.kit.settings import ServiceSettings
+
+_TICK = 0.1
+"""Seconds between two looks at a server that drains."""
 
 
 def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.Config:
@@ -22,6 +29,7 @@ def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.
         port=port,
         loop="uvloop",
         http=StrictHttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -31,28 +39,48 @@ def server_config(app: ASGIApp, *, host: str, port: int, grace: int) -> uvicorn.
     )
 
 
-def serve(app: ASGIApp, *, host: str, port: int, grace: int) -> None:
+def serve(app: ASGIApp, settings: ServiceSettings, *, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return; a start that fails exits with status 2 and one line."""
     start = Start(app)
+    config = server_config(start, host=settings.http_host, port=port, grace=settings.shutdown_grace)
     with contextlib.suppress(SystemExit):  # uvicorn's own way out when the start failed
-        EndingServer(server_config(start, host=host, port=port, grace=grace)).run()
+        DrainingServer(config, drain_delay=settings.drain_delay).run()
     if start.failure is not None:
         _exit(start.failure)
 
 
-ENDING = "ending"
-"""In the lifespan's state, which every request sees: an event, set when the server waits for requests to end.
+class DrainingServer(uvicorn.Server):
+    """Ends without losing a request, though whoever sends them learns late that it ends.
 
-What waits for something else to happen, a long poll say, answers then: it would hold up the end for as long.
-"""
+    First it is not ready any more, and the next answer on each connection is its last (`Connection: close`), while new
+    connections are still taken for `drain_delay` seconds. Then it stops listening, closes connections on which nothing
+    happens, and lets requests under way end, as uvicorn does. SIGINT, which a person sends, skips the delay.
+    """
 
+    def __init__(self, config: uvicorn.Config, *, drain_delay: float) -> None:
+        super().__init__(config)
+        self._drain_delay = drain_delay
 
-class EndingServer(uvicorn.Server):
-    """Tells requests under way that the server ends, then waits for them as uvicorn does."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGINT:
+            self._drain_delay = 0
+        super().handle_exit(sig, frame)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.lifespan.state[ENDING].set()
-        await super().shutdown(sockets)
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        self.lifespan.state[DRAINING].set()
+        for connection in self.server_state.connections:
+            if isinstance(connection, StrictHttpProtocol):
+                connection.close_after_answer()
+        end = time.monotonic() + self._drain_delay
+        ticks = 0
+        while time.monotonic() < end and self._drain_delay and not self.force_exit:
+            await self.on_tick(ticks)  # keeps the Date field right
+            await asyncio.sleep(_TICK)
+            ticks += 1
 
 
 class Start:
@@ -67,7 +95,7 @@ class Start:
             await self._app(scope, receive, send)
             return
 
-        scope["state"][ENDING] = asyncio.Event()
+        scope["state"][DRAINING] = asyncio.Event()
 
         async def quietly(message: Message) -> None:
             await send({**message, "message": ""} if message["type"] == "lifespan.startup.failed" else message)

@@ -22,6 +22,9 @@ class ServiceSettings(CommandSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
     shutdown_grace: int = Field(default=20, ge=0, description="seconds that requests under way get at SIGTERM")
+    drain_delay: int = Field(
+        default=5, ge=0, description="seconds after SIGTERM in which new connections are still taken, though not ready"
+    )
 
 
 def load(settings: type[Settings]) -> Settings:

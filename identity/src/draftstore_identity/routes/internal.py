@@ -15,7 +15,7 @@ from draftstore_common.contracts.identity import (
     Verdict,
     VerifyRequest,
 )
-from draftstore_common.kit.serve import ENDING
+from draftstore_common.kit.context import DRAINING
 from draftstore_identity.routes.caller import Ctx
 
 router = APIRouter(tags=["internal"])
@@ -30,7 +30,7 @@ async def verify(body: VerifyRequest, context: Ctx) -> Verdict:
 @router.post("/internal/changes", dependencies=[Depends(only(ServiceName.GATEWAY))])
 async def changes(body: ChangesRequest, request: Request, context: Ctx) -> Changes:
     """What changed about keys and tenants, waiting for something to."""
-    return await context.feed.changes(body, getattr(request.state, ENDING, None))
+    return await context.feed.changes(body, getattr(request.state, DRAINING, None))
 
 
 @router.post(

@@ -1,0 +1,1 @@
+"""Measurements of cost, each beside a reference in the same run."""

@@ -1,0 +1,61 @@
+"""One access as the service that allowed or refused it saw it."""
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Literal
+
+from draftstore_common.contracts.audit import AccessEvent, AuditOutcome, TargetType
+from draftstore_common.contracts.identity import Principal
+from draftstore_common.kit.clock import utc_now
+from draftstore_common.kit.context import request_id
+from draftstore_common.kit.ids import uuid7
+from draftstore_common.kit.redaction import redact
+
+Action = Literal["download_url.signed", "access.refused"]
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_MAX_TARGET = 4096
+
+
+def access_event(
+    action: Action,
+    outcome: AuditOutcome,
+    *,
+    target_type: TargetType,
+    target: str,
+    principal: Principal | None = None,
+    client: str | None = None,
+    code: str | None = None,
+    detail: Mapping[str, str] | None = None,
+) -> AccessEvent:
+    """The access of this moment and request.
+
+    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, and in a path secrets are masked.
+    `client` that is no address is left out. Of no tenant is what an admin key does.
+    """
+    return AccessEvent(
+        id=uuid7(),
+        at=utc_now(),
+        action=action,
+        outcome=outcome,
+        code=code,
+        tenant_id=principal.tenant_id if principal is not None and principal.kind == "data" else None,
+        key_id=None if principal is None else principal.key_id,
+        target_type=target_type,
+        target=_storable(redact(target) if target_type == "route" else target),
+        request_id=request_id.get(),
+        ip=_address(client),
+        detail=dict(detail or {}),
+    )
+
+
+def _storable(text: str) -> str:
+    return _UNPRINTABLE.sub("\ufffd", text)[:_MAX_TARGET]
+
+
+def _address(text: str | None) -> str | None:
+    try:
+        return str(ip_address(text or ""))
+    except ValueError:
+        return None
