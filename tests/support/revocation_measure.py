@@ -1,4 +1,4 @@
-"""How long a revoked key goes on working, under load: the last request that was admitted after the acknowledgement."""
+"""How long a revoked key goes on working, under load: when the last request was sent that was still admitted."""
 
 import asyncio
 import math
@@ -32,9 +32,13 @@ class Plan:
 
 @dataclass
 class Measured:
-    """Seconds for each revocation, 0 where nothing was admitted any more; and how everything else was answered."""
+    """For each revocation, the seconds from its acknowledgement to the last request that was admitted, if one was.
+
+    `answered` are the seconds to the last answer to one of those: later by however long an answer takes.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
     others: Counter[int] = field(default_factory=Counter)
     """Answers to other keys meanwhile, and unexpected ones to revoked keys."""
 
@@ -52,11 +56,21 @@ async def measure(site: RevocationSite, plan: Plan) -> Measured:
 
     async def one(key: IssuedKey) -> None:
         async with places:
-            measured.seconds.append(await _Revocation(site, key, plan, measured).run())
+            last = await _Revocation(site, key, plan, measured).run()
+            measured.seconds.append(last.sent)
+            measured.answered.append(last.answered)
 
     async with _load(site.gateways, others, plan, measured):
         await asyncio.gather(*map(one, keys))
     return measured
+
+
+@dataclass(frozen=True, order=True)
+class _Last:
+    """The last request that was admitted, in seconds after the acknowledgement."""
+
+    sent: float = 0.0
+    answered: float = 0.0
 
 
 class _Revocation:
@@ -70,8 +84,8 @@ class _Revocation:
         self._acknowledged = math.inf
         self._over = False
 
-    async def run(self) -> float:
-        """Seconds between the acknowledgement and the last answer to a request sent after it and admitted."""
+    async def run(self) -> _Last:
+        """The last request that any gateway admitted."""
         admitted = [asyncio.Event() for _ in self._site.gateways]
         probes = [
             asyncio.create_task(self._probe(gateway, known))
@@ -85,14 +99,14 @@ class _Revocation:
         self._over = True
         return max(await asyncio.gather(*probes))
 
-    async def _probe(self, gateway: aiohttp.ClientSession, known: asyncio.Event) -> float:
-        last, pause = 0.0, self._plan.pace
+    async def _probe(self, gateway: aiohttp.ClientSession, known: asyncio.Event) -> _Last:
+        last, pause = _Last(), self._plan.pace
         while not self._over:
             sent = time.monotonic()
             status = await _ask(gateway, self._key)
             if status == 200:
                 known.set()
-                last = self._since(sent)
+                last = self._after(sent)
             elif status == 401:
                 pause = self._plan.pace * SLOWER
             else:
@@ -100,9 +114,11 @@ class _Revocation:
             await asyncio.sleep(pause)
         return last
 
-    def _since(self, sent: float) -> float:
-        """Seconds from the acknowledgement to now, if an answer that has just come belongs to a request after it."""
-        return time.monotonic() - self._acknowledged if sent >= self._acknowledged else 0.0
+    def _after(self, sent: float) -> _Last:
+        """What an answer that has just come means, if its request was sent after the acknowledgement."""
+        if sent < self._acknowledged:
+            return _Last()
+        return _Last(sent - self._acknowledged, time.monotonic() - self._acknowledged)
 
 
 @asynccontextmanager
