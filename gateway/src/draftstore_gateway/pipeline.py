@@ -181,18 +181,23 @@ class Pipeline:
 
     async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
         try:
-            return await self._judged(exchange, bearer_secret(exchange.values(b"authorization")), route.audience)
+            secret = bearer_secret(exchange.values(b"authorization"))
+        except Problem as problem:
+            await self._refuse_at_cost_of_address(exchange, problem)
+        if self._verdicts.knows(secret, route.audience):
+            return await self._judged(exchange, secret, route.audience)
+        # Keys made up by the thousand must not reach identity and its database from an address that has had its
+        # share; a key that was good before goes on being asked about.
+        async with self._admission.stranger(exchange.answer, exchange.client):
+            return await self._judged(exchange, secret, route.audience)
+
+    async def _judged(self, exchange: Exchange, secret: str, audience: Audience) -> Verdict:
+        try:
+            return await self._verdicts.verdict(secret, audience, exchange.client)
         except Problem as problem:
             if not refuses_key(problem):
                 raise
             await self._refuse_at_cost_of_address(exchange, problem)
-
-    async def _judged(self, exchange: Exchange, secret: str, audience: Audience) -> Verdict:
-        # Keys made up by the thousand must not reach identity and its database from an address that has had its
-        # share; a key that was good before goes on being asked about.
-        if not self._verdicts.knows(secret, audience):
-            await self._admission.check_address(exchange.answer, exchange.client)
-        return await self._verdicts.verdict(secret, audience, exchange.client)
 
     async def _refuse_at_cost_of_address(self, exchange: Exchange, problem: Problem) -> NoReturn:
         await self._admission.charge_address(exchange.answer, exchange.client)
