@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Literal
 
-from draftstore_common.contracts.audit import AccessEvent, AuditOutcome, TargetType
+from draftstore_common.contracts.audit import MAX_TARGET_BYTES, AccessEvent, AuditOutcome, TargetType
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.clock import utc_now
 from draftstore_common.kit.context import request_id
@@ -15,7 +15,6 @@ from draftstore_common.kit.redaction import redact
 Action = Literal["download_url.signed", "access.refused"]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-_MAX_TARGET = 4096
 
 
 def access_event(
@@ -31,7 +30,8 @@ def access_event(
 ) -> AccessEvent:
     """The access of this moment and request.
 
-    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, and in a path secrets are masked.
+    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, what is too long is cut, and in a
+    path secrets are masked.
     `client` that is no address is left out. Of no tenant is what an admin key does.
     """
     return AccessEvent(
@@ -51,7 +51,8 @@ def access_event(
 
 
 def _storable(text: str) -> str:
-    return _UNPRINTABLE.sub("\ufffd", text)[:_MAX_TARGET]
+    printable = _UNPRINTABLE.sub("\ufffd", text[:MAX_TARGET_BYTES])
+    return printable.encode()[:MAX_TARGET_BYTES].decode(errors="ignore")
 
 
 def _address(text: str | None) -> str | None:
