@@ -147,10 +147,14 @@ async def test_a_refusal_in_the_last_moment_of_a_request_is_on_record(identity: 
     context: Context = identity.app.state.context
     caller = Caller((await identity.verify(identity.data_key)).principal, ip=None)
     target = uuid7()
-    with pytest.raises(KeyNotFound):
+
+    async def refused() -> None:
         async with Refusals(context.store).watched(caller, "key.read", "key", target):
             set_timeout(0)
             raise KeyNotFound
+
+    with pytest.raises(KeyNotFound):
+        await refused()
     (row,) = await identity.audit(target)
     assert (row["outcome"], row["code"]) == ("refused", "key_not_found")
 
