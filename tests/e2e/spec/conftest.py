@@ -16,7 +16,12 @@ ORIGIN = "https://app.example"
 @pytest.fixture(scope="session")
 async def place() -> AsyncIterator[ProcessesStack]:
     """The product; its logs are searched for every secret it gave out, before it goes."""
-    environment = {"TRUSTED_PROXIES": "127.0.0.1/32", "API_CORS_ORIGINS": ORIGIN, "ACCESS_AUDIT_SAMPLE": "1000000000"}
+    environment = {
+        "ACCESS_AUDIT_SAMPLE": "1000000000",
+        "API_CORS_ORIGINS": ORIGIN,
+        "RATE_LIMIT_PER_IP": "60/minute",
+        "TRUSTED_PROXIES": "127.0.0.1/32",
+    }
     with temporary_data_dir() as data_dir:
         async with running(ProcessesStack(data_dir, "s3", environment)) as stack:
             yield stack
@@ -25,8 +30,8 @@ async def place() -> AsyncIterator[ProcessesStack]:
 
 @pytest.fixture(scope="session")
 async def second_gateway(place: ProcessesStack) -> AsyncIterator[str]:
-    """The URL of another gateway, which answers no scripts of other origins."""
-    async with place.another_gateway(API_CORS_ORIGINS="") as url:
+    """The URL of another gateway, which answers no scripts of other origins, and has the limits it has by itself."""
+    async with place.another_gateway(API_CORS_ORIGINS="", RATE_LIMIT_PER_IP="") as url:
         yield url
 
 

@@ -167,8 +167,8 @@ async def test_what_the_reporters_own_key_is_does_not_matter(admin: Api, clients
     await comes_to(reporter, 401, "api_key_revoked")
 
 
-async def test_leak_reports_are_charged_to_the_address(clients: Clients) -> None:
-    reporter = await clients.of(None, address=new_address())
+async def test_leak_reports_are_charged_to_the_address(clients: Clients, second_gateway: str) -> None:
+    reporter = await clients.of(None, address=new_address(), url=second_gateway)
     answers = await at_once(130, lambda _: reporter.call("POST", LEAKED, {"keys": ["x"]}))
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(202) == 100
