@@ -23,7 +23,7 @@ from draftstore_common.kit.errors import Problem
 from draftstore_gateway import verdict_cache
 from draftstore_gateway.address import Address
 from draftstore_gateway.verdict_cache import Judged, SecretKey, VerdictCache
-from draftstore_gateway.verdicts import Verdicts, _key
+from draftstore_gateway.verdicts import Verdicts, _digest
 from support.revocation_model import AnyToken, Clock, LateIdentity, ModelKey, World
 
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "20")) * 30
@@ -230,8 +230,8 @@ class _WithoutEpoch(VerdictCache):
 
 class _StaleWhileRevalidating(Verdicts):
     async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
-        held = self._cache._held.get(_key(secret, audience))
-        if held is None or self._cache.get(_key(secret, audience)):
+        held = self._cache._held.get((_digest(secret), audience))
+        if held is None or self._cache.get((_digest(secret), audience)):
             return await super().verdict(secret, audience, client)
         self._refill = asyncio.create_task(super().verdict(secret, audience, client))
         self._refill.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -184,7 +184,7 @@ class Pipeline:
             secret = bearer_secret(exchange.values(b"authorization"))
         except Problem as problem:
             await self._refuse_at_cost_of_address(exchange, problem)
-        if self._verdicts.knows(secret, route.audience):
+        if self._verdicts.knows(secret):
             return await self._judged(exchange, secret, route.audience)
         # Keys made up by the thousand must not reach identity and its database from an address that has had its
         # share; a key that was good before goes on being asked about.

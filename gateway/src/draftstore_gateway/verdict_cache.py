@@ -63,9 +63,9 @@ class VerdictCache:
         """What to remember of a question before it is asked."""
         return Question(self._clock(), self._epoch)
 
-    def knows(self, secret: SecretKey) -> bool:
-        """Whether identity took this secret when it was last asked, however long ago that was."""
-        return secret in self._held
+    def knows(self, digest: bytes) -> bool:
+        """Whether identity took this secret, for any audience, when it was last asked, however long ago that was."""
+        return any((digest, audience) in self._held for audience in Audience)
 
     def get(self, secret: SecretKey) -> Verdict | None:
         """The verdict to use without asking; None where identity must be asked."""
@@ -83,9 +83,10 @@ class VerdictCache:
             self._held.pop(next(iter(self._held)))  # the oldest: entries are in the order of their answers
         self._held[secret] = judged
 
-    def forget(self, secret: SecretKey) -> None:
+    def forget(self, digest: bytes) -> None:
         """Identity refuses this secret."""
-        self._held.pop(secret, None)
+        for audience in Audience:
+            self._held.pop((digest, audience), None)
 
     def note(self, changes: Sequence[Change]) -> None:
         """Use no verdict any more that is older than one of these changes to its key or tenant."""

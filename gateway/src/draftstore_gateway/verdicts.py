@@ -46,16 +46,16 @@ class Verdicts:
         self._cache = cache
         self._flights: dict[tuple[SecretKey, Address], SingleFlight[Judged]] = {}
 
-    def knows(self, secret: str, audience: Audience) -> bool:
-        """Whether identity took this secret when it was last asked, however long ago that was."""
-        return self._cache.knows(_key(secret, audience))
+    def knows(self, secret: str) -> bool:
+        """Whether identity took this secret when it was last asked, however long ago and for whichever service."""
+        return self._cache.knows(_digest(secret))
 
     async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
         """Who this is, with a token for `audience`.
 
         Raises identity's refusal (401, 403), `AddressNotAllowed`, or `Unavailable` when nobody can be judged.
         """
-        key = _key(secret, audience)
+        key = (_digest(secret), audience)
         verdict = self._cache.get(key) or await self._ask(key, secret, client)
         if not allows(verdict.cidrs, str(client)):
             raise AddressNotAllowed
@@ -94,7 +94,7 @@ class Verdicts:
             judged = Judged(await self._verify(request), question)
         except Problem as problem:
             if refuses_key(problem):
-                self._cache.forget(key)
+                self._cache.forget(key[0])
             raise
         if self._cache.usable(judged):
             self._cache.put(key, judged)
@@ -111,8 +111,8 @@ class Verdicts:
             raise _failed(error) from error
 
 
-def _key(secret: str, audience: Audience) -> SecretKey:
-    return hashlib.sha256(secret.encode()).digest(), audience
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
 
 
 def refuses_key(problem: Problem) -> bool:

@@ -27,8 +27,11 @@ def parse_limits(text: str) -> Windows:
 
 
 def windows(limits: Sequence[RateLimit]) -> Windows:
-    """Limits as identity tells them, as windows."""
-    return [RateLimitItemPerSecond(limit.amount, limit.seconds) for limit in limits]
+    """Limits as identity tells them, as windows. Of several of one length the smallest holds, and is told alone."""
+    least: dict[int, int] = {}
+    for limit in limits:
+        least[limit.seconds] = min(limit.amount, least.get(limit.seconds, limit.amount))
+    return [RateLimitItemPerSecond(amount, seconds) for seconds, amount in least.items()]
 
 
 @dataclass(frozen=True, slots=True)

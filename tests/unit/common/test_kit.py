@@ -192,6 +192,7 @@ async def test_every_failure_is_a_problem_document(app: FastAPI, path: str, stat
 async def test_a_wrong_method_is_said_to_be_one(app: FastAPI) -> None:
     answer = await ask(app, "DELETE", "/things")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
 
 
 async def test_an_outage_says_when_to_come_back(app: FastAPI) -> None:

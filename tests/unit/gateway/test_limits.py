@@ -38,6 +38,11 @@ def test_limits_as_identity_tells_them_are_windows() -> None:
     assert [(item.amount, item.get_expiry()) for item in windows.windows(own)] == [(5, 90), (1, 7)]
 
 
+def test_of_several_limits_of_one_length_the_smallest_holds() -> None:
+    own = [RateLimit(amount=amount, seconds=60) for amount in (50, 40, 60)]
+    assert [(item.amount, item.get_expiry()) for item in windows.windows(own)] == [(40, 60)]
+
+
 async def test_callers_and_policies_are_counted_apart() -> None:
     limiter, one = limiter_on(None), parse_limits("1/day")
     assert (await limiter.hit(charges("key", "a", one))).admitted

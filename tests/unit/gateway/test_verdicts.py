@@ -123,13 +123,14 @@ async def test_a_key_is_known_from_its_first_verdict_until_it_is_refused(monkeyp
     monkeypatch.setattr(verdict_cache, "VERDICT_TTL", 0.0)
     identity = SmallIdentity()
     key, asked = identity.issue(), _verdicts(identity)
-    assert not asked.knows(key.secret, Audience.DRAFTS)
+    assert not asked.knows(key.secret)
     await asked.verdict(key.secret, Audience.DRAFTS, HERE)
-    assert asked.knows(key.secret, Audience.DRAFTS)
+    assert asked.knows(key.secret)
+    await asked.verdict(key.secret, Audience.IDENTITY, HERE)
     await identity.revoke(key)
     with pytest.raises(RelayedProblem):
         await asked.verdict(key.secret, Audience.DRAFTS, HERE)
-    assert not asked.knows(key.secret, Audience.DRAFTS)
+    assert not asked.knows(key.secret)
 
 
 async def test_a_remembered_verdict_is_good_only_inside_the_keys_networks() -> None:
@@ -182,7 +183,7 @@ async def test_an_answer_that_a_revocation_overtook_is_not_used_and_not_kept() -
         await request
     assert refused.value.code == "api_key_unknown"
     assert identity.verifications == 2
-    assert not asked.knows(key.secret, Audience.DRAFTS)
+    assert not asked.knows(key.secret)
 
 
 async def test_an_answer_that_another_change_overtook_is_asked_for_again() -> None:
@@ -222,7 +223,7 @@ async def test_a_key_is_known_although_a_change_made_its_verdict_worthless() -> 
     await asked.verdict(key.secret, Audience.DRAFTS, HERE)
     cache.restart(7)
     assert cache.get((hashlib.sha256(key.secret.encode()).digest(), Audience.DRAFTS)) is None
-    assert asked.knows(key.secret, Audience.DRAFTS)
+    assert asked.knows(key.secret)
 
 
 async def test_a_gateway_that_identity_does_not_know_has_no_token_of_its_own() -> None:

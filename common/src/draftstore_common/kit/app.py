@@ -146,7 +146,9 @@ async def _on_http(_: Request, error: Exception) -> ProblemResponse:
         case 400:
             return ProblemResponse(MalformedJson())  # FastAPI's word for a body that cannot be read as JSON
         case 405:
-            return ProblemResponse(MethodNotAllowed())
+            answer = ProblemResponse(MethodNotAllowed())
+            answer.headers.update(error.headers or {})  # Allow (RFC 9110 §15.5.6)
+            return answer
         case 404:
             return ProblemResponse(NotFound())
         case _:

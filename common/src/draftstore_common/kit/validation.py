@@ -61,5 +61,7 @@ def _detail(error: Mapping[str, Any]) -> str:
             return "This field is not known here. Remove it, or check its spelling."
         case "missing":
             return "This field is required. Add it and send the request again."
+        case "model_attributes_type" if list(error["loc"]) == ["body"]:
+            return "This is no JSON object. Send one, with Content-Type: application/json."
         case _:
             return f"{str(error['msg']).rstrip('.')}. Correct this field and send the request again."
