@@ -30,8 +30,8 @@ def access_event(
 ) -> AccessEvent:
     """The access of this moment and request.
 
-    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, what is too long is cut, and in a
-    path secrets are masked.
+    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, and what is too long is cut. Where
+    it was refused, secrets in it are masked: somebody may have pasted one as a name. What was granted is told exactly.
     `client` that is no address is left out. Of no tenant is what an admin key does.
     """
     return AccessEvent(
@@ -43,7 +43,7 @@ def access_event(
         tenant_id=principal.tenant_id if principal is not None and principal.kind == "data" else None,
         key_id=None if principal is None else principal.key_id,
         target_type=target_type,
-        target=_storable(redact(target) if target_type == "route" else target),
+        target=_storable(target if outcome == "allowed" else redact(target)),
         request_id=request_id.get(),
         ip=_address(client),
         detail=dict(detail or {}),

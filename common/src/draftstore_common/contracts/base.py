@@ -55,7 +55,7 @@ class Request(BaseModel):
     @classmethod
     def _few_members(cls, sent: Any) -> Any:
         if isinstance(sent, dict) and len(sent) > MAX_MEMBERS:
-            raise ValueError(f"more than {MAX_MEMBERS} fields")
+            raise PydanticCustomError("extra_forbidden", "more fields than any request has")
         return sent
 
 
