@@ -29,8 +29,8 @@ def main() -> None:
         part.chmod(0o755)  # as root, the servers run as another account
     print(f"{GATEWAYS} gateways; seconds a key went on working after its revocation was acknowledged")
     print(f"{'feed':8} {'revoked':>8} {'p50':>7} {'p99':>7} {'p100':>7} {'bound':>6} {'answered':>9}   other requests")
-    with_feed = Plan(arguments.revocations, at_once=16, watch=BOUND_WITH_FEED + 0.5)
-    without = Plan(arguments.without_feed, at_once=40, watch=BOUND_WITHOUT_FEED + 0.5, pace=0.15)
+    with_feed = Plan(arguments.revocations, at_once=20, watch=BOUND_WITH_FEED + 0.3)
+    without = Plan(arguments.without_feed, at_once=40, watch=BOUND_WITHOUT_FEED + 0.3, pace=0.15)
     kept = [
         asyncio.run(_run(folder / "with", with_feed, feed=True, bound=BOUND_WITH_FEED)),
         asyncio.run(_run(folder / "without", without, feed=False, bound=BOUND_WITHOUT_FEED)),

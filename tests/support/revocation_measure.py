@@ -48,20 +48,20 @@ class Measured:
 
 
 async def measure(site: RevocationSite, plan: Plan) -> Measured:
-    """Revoke keys that are in use, while others are too."""
+    """Issue keys, use them and revoke them, while others are used too."""
     measured = Measured()
-    keys = [await site.issue() for _ in range(plan.revocations)]
     others = [await site.issue() for _ in range(plan.load_keys)]
     places = asyncio.Semaphore(plan.at_once)
 
-    async def one(key: IssuedKey) -> None:
+    async def one() -> None:
         async with places:
-            last = await _Revocation(site, key, plan, measured).run()
+            last = await _Revocation(site, await site.issue(), plan, measured).run()
             measured.seconds.append(last.sent)
             measured.answered.append(last.answered)
 
-    async with _load(site.gateways, others, plan, measured):
-        await asyncio.gather(*map(one, keys))
+    async with _load(site.gateways, others, plan, measured), asyncio.TaskGroup() as group:
+        for _ in range(plan.revocations):
+            group.create_task(one())
     return measured
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Literal
 
+from draftstore_common.contracts.api_keys import mask
 from draftstore_common.contracts.audit import MAX_TARGET_BYTES, AccessEvent, AuditOutcome, TargetType
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.clock import utc_now
@@ -30,9 +31,9 @@ def access_event(
 ) -> AccessEvent:
     """The access of this moment and request.
 
-    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, and what is too long is cut. Where
-    it was refused, secrets in it are masked: somebody may have pasted one as a name. What was granted is told exactly.
-    `client` that is no address is left out. Of no tenant is what an admin key does.
+    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, what is too long is cut, API keys
+    are masked, and in a path every secret is (not in a name: it would be another name). `client` that is no address is
+    left out. Of no tenant is what an admin key does.
     """
     return AccessEvent(
         id=uuid7(),
@@ -43,7 +44,7 @@ def access_event(
         tenant_id=principal.tenant_id if principal is not None and principal.kind == "data" else None,
         key_id=None if principal is None else principal.key_id,
         target_type=target_type,
-        target=_storable(target if outcome == "allowed" else redact(target)),
+        target=_storable(redact(target) if target_type == "route" else mask(target)),
         request_id=request_id.get(),
         ip=_address(client),
         detail=dict(detail or {}),
