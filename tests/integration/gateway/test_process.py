@@ -71,7 +71,7 @@ async def test_a_gateway_process_serves_and_lets_requests_under_way_end_before_i
     key = bearer(identity.issue(Scope.DRAFTS_WRITE))
     async with _process(identity, service) as (process, port), connected(port) as (reader, writer):
         writer.write(request("POST", "/api/v1/drafts", key | {"Content-Length": "10"}, b"01234"))
-        await asyncio.wait_for(service.begun.wait(), 10)
+        await asyncio.wait_for(identity.asked.wait(), 10)
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(_until_it_refuses(port), 10)
         writer.write(b"56789")

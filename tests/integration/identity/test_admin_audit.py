@@ -65,6 +65,14 @@ async def test_a_change_says_which_fields_got_which_values(identity: Installatio
     assert str(changed["tenant_id"]) == tenant
 
 
+async def test_a_secret_pasted_as_a_name_is_masked_on_record(identity: Installation) -> None:
+    first = await identity.issue()
+    key = await identity.issue(name=f"replaces {first.key}", name_prefixes=[f"{first.key}/"])
+    (row,) = await identity.audit(key.id)
+    assert row["detail"]["name"] == "replaces ds_live_***"
+    assert first.key not in str(row)
+
+
 async def test_a_rotation_is_on_record_for_both_keys(identity: Installation) -> None:
     old = await identity.issue()
     answer = await identity.call(

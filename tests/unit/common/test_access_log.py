@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from draftstore_common.clients import access_log as module
+from draftstore_common.clients.access_event import access_event
 from draftstore_common.clients.access_log import AccessLog, AccessNotRecorded
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.clients.service_tokens import ServiceMisconfigured
 from draftstore_common.clients.transport import ServiceUnavailable
+from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.audit import AccessEvent, AccessEvents
 from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import InvalidRequest, Problem, RelayedProblem
@@ -224,6 +226,17 @@ async def test_a_group_that_is_refused_for_what_it_is_does_not_block_the_next(ca
         log.note(good)
         await kept(identity, [good])
     assert lost(caplog) == 1
+
+
+def test_a_key_pasted_as_a_name_is_masked() -> None:
+    secret = api_keys.make("live")
+    noted = access_event("access.refused", "refused", target_type="object", target=f"photos/{secret}/a.jpg")
+    assert noted.target == f"photos/{api_keys.prefix(secret)}***/a.jpg"
+
+
+def test_any_other_name_is_told_exactly() -> None:
+    noted = access_event("download_url.signed", "allowed", target_type="object", target="password=1.txt")
+    assert noted.target == "password=1.txt"
 
 
 async def test_one_access_that_identity_fails_at_keeps_no_other_off_the_record(

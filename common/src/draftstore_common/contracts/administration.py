@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, PlainSerializer, computed_field
 
-from draftstore_common.contracts.base import DEFAULT_TENANT_ID, Answer, Instant, Request, Sha256, example
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID, Answer, Instant, Request, Sha256, at_most, example
 from draftstore_common.contracts.identity import AccessAudit, KeyKind, RateLimit, RateLimits, Scope
 from draftstore_common.contracts.names import NamePrefix, PlainText
 
@@ -14,7 +14,7 @@ KeyName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 Cidrs = Annotated[list[IPv4Network | IPv6Network], Field(max_length=100)]
 NamePrefixes = Annotated[list[Annotated[NamePrefix, Field(min_length=1, max_length=800)]], Field(max_length=100)]
 Environment = Literal["live", "test"]
-Scopes = Annotated[frozenset[Scope], PlainSerializer(sorted, when_used="json")]
+Scopes = Annotated[frozenset[Scope], at_most(100), PlainSerializer(sorted, when_used="json")]
 """Sorted where it is written: the same scopes are the same text, in every process."""
 
 MAX_GRACE = 30 * 86_400

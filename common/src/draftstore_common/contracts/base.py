@@ -3,18 +3,20 @@
 import re
 from base64 import b64decode
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -28,10 +30,33 @@ BucketRole = Literal["draft", "main"]
 """The two buckets of the store, named by what they are for."""
 
 
+MAX_MEMBERS = 100
+"""Fields that are looked at. No request has as many; every unknown one would be an error of its own, and a megabyte of
+them half a second of the service's only thread."""
+
+
+def at_most(count: int) -> BeforeValidator:
+    """Refuse a list or an object of more members before looking at one, for the same reason."""
+
+    def check(sent: Any) -> Any:
+        if isinstance(sent, list | dict) and len(sent) > count:
+            raise ValueError(f"more than {count} members")
+        return sent
+
+    return BeforeValidator(check)
+
+
 class Request(BaseModel):
     """What a caller sends. An unknown field is refused: a misspelt option must not pass as the default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_members(cls, sent: Any) -> Any:
+        if isinstance(sent, dict) and len(sent) > MAX_MEMBERS:
+            raise PydanticCustomError("extra_forbidden", "more fields than any request has")
+        return sent
 
 
 class Answer(BaseModel):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
-from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256, broken_rule, example
+from draftstore_common.contracts.base import MAIN, Answer, Instant, Request, Sha256, at_most, broken_rule, example
 from draftstore_common.contracts.names import ObjectName, PlainText, PublicBucket
 
 DraftState = Literal[
@@ -40,6 +40,7 @@ MediaType = Annotated[
 Metadata = Annotated[
     dict[Annotated[PlainText, Field(min_length=1, max_length=64)], Annotated[PlainText, Field(max_length=1024)]],
     Field(max_length=32),
+    at_most(32),
 ]
 Subject = Annotated[PlainText, Field(min_length=1, max_length=255)]
 ETag = Annotated[PlainText, Field(min_length=1, max_length=128)]
@@ -157,7 +158,7 @@ class ConfirmationCreate(Request):
 
     draft_ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_BUNDLE), AfterValidator(_all_different)]
     on_conflict: OnConflict = "fail"
-    etags: dict[UUID, ETag] = {}
+    etags: Annotated[dict[UUID, ETag], at_most(MAX_BUNDLE)] = {}
     subject: Subject | None = None
     mode: ConfirmMode = "commit"
     hold_ttl: HoldTtl = DEFAULT_HOLD_TTL

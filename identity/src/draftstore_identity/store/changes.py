@@ -1,5 +1,6 @@
 """The numbered sequence of changes: what gateways learn revocations from."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -8,6 +9,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from draftstore_common.kit.context import request_id
+from draftstore_common.kit.redaction import redact
 from draftstore_identity.author import Author
 from draftstore_identity.store.audit import AuditLog, AuditRow
 from draftstore_identity.store.rows import Rows
@@ -19,7 +21,7 @@ SEQUENCE = select(func.coalesce(func.max(changes.c.sequence), 0)).scalar_subquer
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done to a key or a tenant. `tenant_id` is the tenant it concerns; `detail` holds no secret."""
+    """What was done to a key or a tenant. `tenant_id` is the tenant it concerns; `detail` is JSON."""
 
     subject: Literal["key", "tenant"]
     subject_id: UUID
@@ -54,5 +56,11 @@ class ChangeLog(Rows):
             target=str(change.subject_id),
             request_id=request_id.get(),
             ip=self._by.ip,
-            detail=change.detail,
+            detail=_masked(change.detail),
         )
+
+
+def _masked(detail: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The detail without a secret: somebody may have pasted one as the name of a key, and this log cannot forget."""
+    masked: dict[str, Any] | None = json.loads(redact(json.dumps(detail)))
+    return masked
