@@ -156,6 +156,24 @@ async def test_a_patch_leaves_alone_what_it_leaves_out(admin: Api) -> None:
         assert before == after
 
 
+async def test_changes_at_the_same_time_lose_nothing_of_each_other(admin: Api) -> None:
+    made = await issue(admin)
+    changes: list[dict[str, Any]] = [
+        {"name": "other"},
+        {"scopes": ["objects:read"]},
+        {"rate_limits": [{"amount": 3, "seconds": 4}]},
+        {"cidrs": ["10.0.0.0/8"]},
+        {"name_prefixes": ["a/"]},
+        {"enabled": False},
+        {"expires_at": "2031-01-01T00:00:00.000Z"},
+    ]
+    answers = await at_once(7, lambda number: admin.call("PATCH", f"{KEYS}/{made['id']}", changes[number]))
+    assert {answer.status_code for answer in answers} == {200}
+    found = await admin.json("GET", f"{KEYS}/{made['id']}")
+    for change in changes:
+        assert found == found | change
+
+
 @pytest.mark.parametrize("field", ["name", "scopes", "cidrs", "name_prefixes", "enabled"])
 async def test_null_is_no_value_where_nothing_would_mean_something_else(admin: Api, field: str) -> None:
     made = await issue(admin)
