@@ -348,18 +348,3 @@ async def test_a_successor_repeats_what_its_predecessor_asked(admin: Api, client
     again = await (await clients.of(new["key"])).call("POST", KEYS, body, headers=headers)
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["id"] == first.json()["id"]
-
-
-async def test_the_last_use_is_at_most_a_minute_behind(admin: Api, used_long_ago: dict[str, Any]) -> None:
-    """That key was used when these tests began, so what is left of the minute is awaited here."""
-    assert used_long_ago["last_used_at"] is None
-
-    async def told() -> bool:
-        return (await admin.json("GET", f"{KEYS}/{used_long_ago['id']}"))["last_used_at"] is not None
-
-    await until(told, "the use is on record", seconds=60)
-    found = await admin.json("GET", f"{KEYS}/{used_long_ago['id']}")
-    used, made = (datetime.fromisoformat(found[name]) for name in ("last_used_at", "created_at"))
-    assert timedelta(0) <= used - made < timedelta(seconds=30)
-    never = await issue(admin)
-    assert (await admin.json("GET", f"{KEYS}/{never['id']}"))["last_used_at"] is None
