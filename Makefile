@@ -50,6 +50,10 @@ soak: $(VENV)/installed-for-tests ## the long run: kills, cuts and races until t
 bench-gateway: $(VENV)/installed-for-tests ## CPU of a request through the gateway, beside a bare proxy (needs wrk)
 	@PYTHONPATH=tests $(BIN)/python -m bench.gateway
 
+.PHONY: bench-revocation
+bench-revocation: $(VENV)/installed-for-tests ## how long revoked keys go on working, three gateways under load (ARGS=--help)
+	@PYTHONPATH=tests $(BIN)/python -m bench.revocation $(ARGS)
+
 .PHONY: test-faults
 test-faults: $(VENV)/installed-for-tests ## run the fault tests
 	@$(BIN)/python -m pytest tests/faults $(ARGS)

@@ -1,4 +1,4 @@
-"""Several gateway processes beside one identity and one service that run in the test."""
+"""Several gateway processes side by side."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,14 +24,23 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(count: int, folder: Path, **settings: Any) -> AsyncIterator[Fleet]:
-    """So many ready gateways with these settings, until the block ends; their logs are in the folder."""
+    """So many ready gateways before a small identity and an echoing service, which run in the test."""
     identity, service = SmallIdentity(), EchoService()
+    async with served(identity.app) as identity_port, served(service) as service_port:
+        async with gateways(count, folder, identity=identity_port, service=service_port, **settings) as sessions:
+            yield Fleet(sessions, identity, service)
+        await identity.feed.cut()  # ends the polls of gateways that are gone
+
+
+@asynccontextmanager
+async def gateways(
+    count: int, folder: Path, *, identity: int, service: int, **settings: Any
+) -> AsyncIterator[list[aiohttp.ClientSession]]:
+    """A session with each of so many ready gateways, until the block ends; their logs are in the folder."""
     async with AsyncExitStack() as stack:
-        ports = [await stack.enter_async_context(served(app)) for app in (identity.app, service)]
-        stack.push_async_callback(identity.feed.cut)  # ends the polls of gateways that are gone
-        started = [gateway_process(folder, identity=ports[0], service=ports[1], **settings) for _ in range(count)]
+        started = [gateway_process(folder, identity=identity, service=service, **settings) for _ in range(count)]
         urls = [f"http://127.0.0.1:{(await stack.enter_async_context(gateway)).port}" for gateway in started]
-        yield Fleet([await stack.enter_async_context(_session(url)) for url in urls], identity, service)
+        yield [await stack.enter_async_context(_session(url)) for url in urls]
 
 
 def _session(url: str) -> aiohttp.ClientSession:

@@ -1,15 +1,21 @@
 """Who pays for a request: the address when it brings no good key or asks for nothing we have, else the key."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Verdict
+from draftstore_common.kit.context import remaining
 from draftstore_gateway.address import Address, bucket
-from draftstore_gateway.concurrency import Concurrency
+from draftstore_gateway.concurrency import Concurrency, Turns
 from draftstore_gateway.errors import RateLimited
 from draftstore_gateway.exchange import Answer
 from draftstore_gateway.limits import Limiter
 from draftstore_gateway.windows import Charge, Decision, Windows, charges, windows
+
+STRANGERS = 16
+"""Keys never seen that are asked about at once for one address: as many beyond its share can reach identity."""
 
 
 class Admission:
@@ -18,6 +24,7 @@ class Admission:
     def __init__(self, limiter: Limiter, concurrency: Concurrency, *, per_address: Windows, per_key: Windows) -> None:
         self._limiter = limiter
         self._concurrency = concurrency
+        self._strangers = Turns(STRANGERS)
         self._per_address = per_address
         self._per_key = per_key
 
@@ -25,11 +32,26 @@ class Admission:
         """Charge a refused or anonymous request; raises `RateLimited` when the address has had its share of those."""
         _tell(answer, await self._limiter.hit(self._of_address(client)))
 
-    async def check_address(self, answer: Answer, client: Address) -> None:
-        """Raise `RateLimited` if the address has had its share of refusals; charges nothing."""
-        decision = await self._limiter.test(self._of_address(client))
-        if not decision.admitted:
-            _tell(answer, decision)
+    @asynccontextmanager
+    async def stranger(self, answer: Answer, client: Address) -> AsyncIterator[None]:
+        """A turn of the address to ask about a key never seen; charges nothing.
+
+        Raises `RateLimited` if the address has had its share of refusals when it is its turn: looked at before, the
+        share would not hold back those who ask all at once.
+        """
+        async with self._turn(client):
+            decision = await self._limiter.test(self._of_address(client))
+            if not decision.admitted:
+                _tell(answer, decision)
+            yield
+
+    @asynccontextmanager
+    async def _turn(self, client: Address) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(remaining()), self._strangers.turn(bucket(client)):
+                yield
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
 
     @asynccontextmanager
     async def admitted(self, answer: Answer, verdict: Verdict) -> AsyncIterator[None]:

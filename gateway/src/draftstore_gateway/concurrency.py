@@ -1,8 +1,9 @@
-"""How many requests of one key may be under way at once, in this gateway."""
+"""How many requests of one key may be under way at once, in this gateway, and how many guesses of one address."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
 from draftstore_gateway.errors import TooManyConcurrent
@@ -30,3 +31,25 @@ class Concurrency:
             self._under_way[lineage] -= 1
             if not self._under_way[lineage]:
                 del self._under_way[lineage]
+
+
+class Turns:
+    """Lets so many at once of each name go on; the others wait for their turn."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._here: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[None]:
+        """Enter when it is one's turn."""
+        turns = self._turns.setdefault(name, asyncio.Semaphore(self._at_once))
+        self._here[name] += 1
+        try:
+            async with turns:
+                yield
+        finally:
+            self._here[name] -= 1
+            if not self._here[name]:
+                del self._here[name], self._turns[name]

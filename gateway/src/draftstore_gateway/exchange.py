@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 
 from starlette.types import Message, Receive, Send
@@ -35,6 +36,7 @@ class RequestBody:
         self._limit: int | None = None
         self._arrived = 0
         self._ended = False
+        self._gathered: deque[Message] = deque()
         self.disconnected = False
         self.refusal: BodyTooLarge | None = None
         self.on_progress: Callable[[], None] = nothing
@@ -60,8 +62,21 @@ class RequestBody:
         """More is to come than the server can skip cheaply: the connection cannot be used again."""
         return not self.complete and (self._declared is None or self._declared > SKIPPABLE)
 
+    @property
+    def over(self) -> bool:
+        """No more of it is to come: it is whole, its client has left, or it is refused."""
+        return self._ended or self.disconnected or self.refusal is not None
+
+    async def gather(self, most: int) -> None:
+        """Wait until the body is over or more than so many bytes are here. They are in memory until received."""
+        while not self.over and self._arrived <= most:
+            self._gathered.append(await self._receive_next())
+
     async def receive(self) -> Message:
         """The next ASGI message; `http.disconnect` for ever once the client has left or sent too much."""
+        return self._gathered.popleft() if self._gathered else await self._receive_next()
+
+    async def _receive_next(self) -> Message:
         if self.refusal is not None:
             return _DISCONNECT
         message = await self._next()

@@ -1,7 +1,7 @@
 """The way of a request through the gateway, cheapest check first.
 
-shape → route → size → key → address → verdict → place → limits → scope → forward. What fails early costs little, and
-nothing behind the gateway hears of it.
+shape → route → size → key → address → verdict → place → limits → scope → body → forward. What fails early costs little,
+and nothing behind the gateway hears of it.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from draftstore_common.kit.errors import Problem, chain
 from draftstore_common.kit.trace import trace_headers
 from draftstore_gateway.address import Address, ClientAddress
 from draftstore_gateway.admission import Admission
+from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 IDLE_TIMEOUT = 60.0
 """Seconds in which no byte may move, in either direction, before we give up."""
+
+SLOW_BODY = 0.5
+"""Seconds after which the key of a request is asked about again, once its body is here."""
 
 
 class Exchange:
@@ -55,6 +59,11 @@ class Exchange:
     def path(self) -> str:
         """The path as it was sent, still percent-encoded."""
         return self.raw_path.decode("ascii", "backslashreplace")
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
 
     def values(self, name: bytes) -> list[str]:
         """All values of a header, in their order."""
@@ -79,7 +88,7 @@ class Exchange:
             "path": self.path,
             "status": self.answer.status,
             "complete": self.answer.finished,
-            "ms": round((time.monotonic() - self._began) * 1000, 1),
+            "ms": round(self.age * 1000, 1),
             "client": str(self.client),
         }
         if self.principal is not None:
@@ -106,6 +115,7 @@ class Pipeline:
         self._admission = admission
         self._upstreams = upstreams
         self._refusals = refusals
+        self._arrival = Arrival()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. An answer that broke off is left unfinished, so that the server cuts the line."""
@@ -145,14 +155,23 @@ class Pipeline:
 
     async def _serve_anybody(self, exchange: Exchange, route: Route) -> None:
         await self._admission.charge_address(exchange.answer, exchange.client)
-        await self._forward(exchange, route, await self._verdicts.own_token(route.audience))
+        async with self._arrival.awaited(exchange.body, route.max_body):
+            await self._forward(exchange, route, await self._verdicts.own_token(route.audience))
 
     async def _serve_key(self, exchange: Exchange, route: Route) -> None:
         verdict = await self._verdict(exchange, route)
         exchange.principal = verdict.principal
         async with self._admission.admitted(exchange.answer, verdict):
             _check_power(route, verdict.principal)
-            await self._forward(exchange, route, verdict.token)
+            async with self._arrival.awaited(exchange.body, route.max_body):
+                await self._forward(exchange, route, await self._token_now(exchange, route, verdict))
+
+    async def _token_now(self, exchange: Exchange, route: Route, verdict: Verdict) -> str:
+        """The token to act with. While a client was slow to send, its key may have been revoked."""
+        if not exchange.body.empty and exchange.age > SLOW_BODY:
+            verdict = await self._verdict(exchange, route)
+            _check_power(route, verdict.principal)
+        return verdict.token
 
     async def _route(self, exchange: Exchange) -> Route:
         try:
@@ -162,24 +181,31 @@ class Pipeline:
 
     async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
         try:
-            return await self._judged(exchange, bearer_secret(exchange.values(b"authorization")), route.audience)
+            secret = bearer_secret(exchange.values(b"authorization"))
+        except Problem as problem:
+            await self._refuse_at_cost_of_address(exchange, problem)
+        if self._verdicts.knows(secret, route.audience):
+            return await self._judged(exchange, secret, route.audience)
+        # Keys made up by the thousand must not reach identity and its database from an address that has had its
+        # share; a key that was good before goes on being asked about.
+        async with self._admission.stranger(exchange.answer, exchange.client):
+            return await self._judged(exchange, secret, route.audience)
+
+    async def _judged(self, exchange: Exchange, secret: str, audience: Audience) -> Verdict:
+        try:
+            return await self._verdicts.verdict(secret, audience, exchange.client)
         except Problem as problem:
             if not refuses_key(problem):
                 raise
             await self._refuse_at_cost_of_address(exchange, problem)
-
-    async def _judged(self, exchange: Exchange, secret: str, audience: Audience) -> Verdict:
-        # Keys made up by the thousand must not reach identity and its database from an address that has had its
-        # share; a key that was good before goes on being asked about.
-        if not self._verdicts.knows(secret, audience):
-            await self._admission.check_address(exchange.answer, exchange.client)
-        return await self._verdicts.verdict(secret, audience, exchange.client)
 
     async def _refuse_at_cost_of_address(self, exchange: Exchange, problem: Problem) -> NoReturn:
         await self._admission.charge_address(exchange.answer, exchange.client)
         raise problem
 
     async def _forward(self, exchange: Exchange, route: Route, token: str) -> None:
+        if exchange.body.disconnected or exchange.body.refusal is not None:
+            return
         streams = route.max_body is None
         request = Forwarded(
             exchange.method,

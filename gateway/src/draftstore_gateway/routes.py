@@ -69,7 +69,7 @@ ROUTES: Sequence[Route] = (
     Route("POST", "/api/v1/keys/revoke-leaked", _IDENTITY, None, REPORT_LIMIT, anonymous=True),
     Route("POST", "/api/v1/keys", _IDENTITY, None),
     Route("GET", "/api/v1/keys", _IDENTITY, None),
-    Route("POST", "/api/v1/keys/import", _IDENTITY, None),  # before `{id}`, which would match it
+    Route("POST", "/api/v1/keys/import", _IDENTITY, None),
     Route("GET", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them
     Route("PATCH", "/api/v1/keys/{id}", _IDENTITY, None),
     Route("DELETE", "/api/v1/keys/{id}", _IDENTITY, None),  # `self` among them

@@ -90,8 +90,8 @@ class VerdictCache:
     def note(self, changes: Sequence[Change]) -> None:
         """Use no verdict any more that is older than one of these changes to its key or tenant."""
         for change in changes:
-            self._changed.pop(change.subject_id, None)
-            self._changed[change.subject_id] = change.sequence
+            known = self._changed.pop(change.subject_id, 0)
+            self._changed[change.subject_id] = max(known, change.sequence)  # told twice, the older one undoes nothing
         while len(self._changed) > SUBJECTS:
             self._floor = self._changed.pop(next(iter(self._changed)))  # the oldest; no older verdict passes any more
 

@@ -46,6 +46,8 @@ class Charge:
 
     def share(self, parts: int) -> "Charge":
         """The same window for one of so many who count apart; never nothing."""
+        if parts == 1:
+            return self
         amount = max(1, self.window.amount // parts)
         return Charge(self.policy, self.who, RateLimitItemPerSecond(amount, self.seconds))
 

@@ -83,6 +83,14 @@ def principal_of(credential: Credential) -> Principal:
     )
 
 
+def tenant_limits(credential: Credential) -> list[RateLimit]:
+    """The windows a key shares with the others of its tenant.
+
+    None for an admin key, which only lodges there: those whom it is to stop must not be able to lock it out.
+    """
+    return credential.tenant.rate_limits if credential.key.kind == "data" else []
+
+
 def check_administers_keys(actor: Key) -> None:
     """Raise `ScopeMissing` unless the key may issue and revoke keys."""
     if actor.kind == "data" and Scope.KEYS_ADMIN not in actor.scopes:

@@ -1,5 +1,6 @@
 """One address that is refused again and again is limited, and nobody else notices. An IPv6 host is its /64."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import Scope
+from draftstore_gateway.admission import STRANGERS
 from support.running_gateway import Running, running_gateway
 
 SHARE = 5
@@ -46,6 +48,25 @@ async def test_made_up_keys_from_one_address_reach_identity_only_within_its_shar
             headers = {"authorization": f"Bearer {api_keys.make('live')}", "x-forwarded-for": "203.0.113.7"}
             await gateway.client.get("/api/v1/drafts", headers=headers)
         assert gateway.identity.verifications == SHARE
+
+
+async def test_made_up_keys_that_come_all_at_once_reach_identity_only_a_few_beyond_the_share() -> None:
+    async with running_gateway(**BEHIND_PROXY) as gateway:
+
+        async def guess() -> int:
+            headers = {"authorization": f"Bearer {api_keys.make('live')}", "x-forwarded-for": "203.0.113.7"}
+            return (await gateway.client.get("/api/v1/drafts", headers=headers)).status_code
+
+        statuses = Counter(await asyncio.gather(*(guess() for _ in range(90))))
+        assert statuses == {401: SHARE, 429: 90 - SHARE}
+        assert gateway.identity.verifications <= SHARE + STRANGERS
+
+
+async def test_many_keys_that_an_address_uses_for_the_first_time_at_once_are_all_served() -> None:
+    async with running_gateway(**BEHIND_PROXY) as gateway:
+        keys = [gateway.headers(Scope.DRAFTS_READ) for _ in range(3 * STRANGERS)]
+        answers = await asyncio.gather(*(gateway.client.get("/api/v1/drafts", headers=key) for key in keys))
+        assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_addresses_of_one_ipv6_network_share_one_allowance() -> None:

@@ -7,8 +7,12 @@ import pytest
 
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.contracts.identity import Audience
+from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.ids import uuid7
-from draftstore_identity.service.refusals import PER_MINUTE
+from draftstore_identity.author import Caller
+from draftstore_identity.context import Context
+from draftstore_identity.errors import KeyNotFound
+from draftstore_identity.service.refusals import PER_MINUTE, Refusals
 from support.identity import Installation, installed
 
 KEYS, TENANTS = "/api/v1/keys", "/api/v1/tenants"
@@ -137,6 +141,22 @@ async def test_a_revoked_key_that_still_has_a_token_is_on_record(identity: Insta
     await identity.send("GET", f"{KEYS}/self", token=token, x_request_id="a-dead-key")
     (row,) = await by_request(identity, "a-dead-key")
     assert (row["outcome"], row["code"]) == ("refused", "api_key_revoked")
+
+
+async def test_a_refusal_in_the_last_moment_of_a_request_is_on_record(identity: Installation) -> None:
+    context: Context = identity.app.state.context
+    caller = Caller((await identity.verify(identity.data_key)).principal, ip=None)
+    target = uuid7()
+
+    async def refused() -> None:
+        async with Refusals(context.store).watched(caller, "key.read", "key", target):
+            set_timeout(0)
+            raise KeyNotFound
+
+    with pytest.raises(KeyNotFound):
+        await refused()
+    (row,) = await identity.audit(target)
+    assert (row["outcome"], row["code"]) == ("refused", "key_not_found")
 
 
 async def test_a_flood_of_refusals_fills_no_table_and_is_counted(

@@ -5,12 +5,14 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from datetime import UTC, datetime, timedelta
+from secrets import choice
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from draftstore_common.clients.access_event import access_event
 from draftstore_common.clients.service_tokens import ServiceMisconfigured
 from draftstore_common.contracts.audit import AccessEvent, AccessEvents, AuditEntry
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
@@ -91,6 +93,18 @@ async def test_a_thousand_accesses_are_kept_by_one_call(identity: Installation) 
     assert len(await read(identity, actor=f"key:{actor}", limit=1000)) == 1000
 
 
+@pytest.mark.parametrize("alphabet", ["".join(map(chr, range(0x21, 0x7F))), "".join(map(chr, range(0x4E00, 0x9FFF)))])
+async def test_whatever_a_caller_wants_to_reach_fits_into_the_log(identity: Installation, alphabet: str) -> None:
+    """Random, so that PostgreSQL cannot compress it into its index."""
+    wanted = "".join(choice(alphabet) for _ in range(8192))
+    noted = access_event("access.refused", "refused", target_type="object", target=wanted)
+    assert noted.target is not None
+    assert 2490 < len(noted.target.encode()) <= 2500
+    await record(identity, noted, event())
+    (kept,) = await identity.audit(noted.target)
+    assert wanted.startswith(kept["target"])
+
+
 async def test_only_the_gateway_and_draft_service_report_accesses(identity: Installation) -> None:
     for service in set(ServiceName) - {ServiceName.GATEWAY, ServiceName.DRAFTS}:
         with pytest.raises(ServiceMisconfigured):
@@ -168,7 +182,17 @@ async def test_a_revoked_key_reads_nothing_though_its_token_still_lives(identity
 
 
 @pytest.mark.parametrize(
-    "query", ["category=else", "outcome=maybe", "since=yesterday", "cursor=x", "limit=0", "who=me"]
+    "query",
+    [
+        "category=else",
+        "outcome=maybe",
+        "since=yesterday",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "until=9999-12-31T23:59:59-14:00",
+        "cursor=x",
+        "limit=0",
+        "who=me",
+    ],
 )
 async def test_a_question_that_makes_no_sense_is_422(identity: Installation, query: str) -> None:
     assert (await identity.call(identity.admin_key, "GET", f"/api/v1/audit?{query}")).status_code == 422

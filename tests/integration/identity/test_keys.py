@@ -261,3 +261,17 @@ async def test_a_key_made_at_the_first_start_was_issued_by_none(identity: Instal
     data_id = (await identity.verify(identity.data_key)).principal.key_id
     (row,) = await identity.sql("SELECT parent_id FROM identity.keys WHERE id = $1", data_id)
     assert row["parent_id"] is None
+
+
+@pytest.mark.parametrize("instant", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_an_expiry_that_utc_has_no_year_for_is_refused(identity: Installation, instant: str) -> None:
+    key = await identity.issue()
+    body = {"name": "a key", "scopes": ["drafts:read"], "expires_at": instant}
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/api/v1/keys", body),
+        ("PATCH", f"/api/v1/keys/{key.id}", {"expires_at": instant}),
+        ("POST", f"/api/v1/keys/{key.id}/rotate", {"expires_at": instant}),
+    ]
+    for method, path, sent in requests:
+        refusal = await identity.refused(identity.admin_key, method, path, sent, idempotency_key=instant)
+        assert refusal == (422, "invalid_expires_at")

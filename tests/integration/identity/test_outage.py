@@ -1,6 +1,8 @@
 """PostgreSQL goes away, or an instance goes silent: what is refused comes back by itself, and nothing is lost."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -42,14 +44,25 @@ async def test_an_instance_that_goes_silent_in_a_change_does_not_hold_up_the_oth
     monkeypatch.setattr(store_module, "STALLED_CHANGE", "100ms")
     key = await identity.issue()
     with pytest.raises(DatabaseUnavailable):
-        await _revoke_but_fall_silent(identity.app.state.context.store, key.id)
+        await _revoke_but_fall_silent(identity, key.id)
     assert (await identity.verify(key.key)).principal.key_id == key.id
 
 
-async def _revoke_but_fall_silent(store: IdentityStore, key_id: UUID) -> None:
-    async with store.change() as silent:
+@asynccontextmanager
+async def _another_instance(identity: Installation) -> AsyncIterator[IdentityStore]:
+    """The store of another instance on the same database."""
+    database = engine(identity.database_url, size=1)
+    try:
+        yield IdentityStore(database)
+    finally:
+        await database.dispose()
+
+
+async def _revoke_but_fall_silent(identity: Installation, key_id: UUID) -> None:
+    store: IdentityStore = identity.app.state.context.store
+    async with _another_instance(identity) as elsewhere, store.change() as silent:
         await silent.keys.revoke(key_id)
-        async with asyncio.timeout(20), store.change() as other:
+        async with asyncio.timeout(20), elsewhere.change() as other:
             key = await other.keys.get(key_id)
             assert key is not None
             assert key.revoked_at is None
@@ -69,6 +82,18 @@ async def _change_within(seconds: float, store: IdentityStore) -> None:
     set_timeout(seconds)
     async with store.change():
         raise AssertionError("two changes at once")
+
+
+async def test_changes_that_wait_for_each_other_leave_connections_to_verify_keys_with(identity: Installation) -> None:
+    key = await identity.issue()
+    more_than_connections = range(20)
+    async with _another_instance(identity) as elsewhere:
+        async with elsewhere.change():
+            waiting = [asyncio.create_task(identity.tenant()) for _ in more_than_connections]
+            for _ in more_than_connections:
+                assert (await asyncio.wait_for(identity.verify(key.key), 5)).principal.key_id == key.id
+            assert not any(task.done() for task in waiting)
+        assert len(set(await asyncio.gather(*waiting))) == len(more_than_connections)
 
 
 async def test_no_more_connections_are_made_than_the_setting_allows(identity: Installation) -> None:

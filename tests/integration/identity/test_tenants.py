@@ -62,6 +62,16 @@ async def test_a_tenant_is_made_with_limits_over_all_its_keys(identity: Installa
     assert verdict.principal.access_audit == "full"
 
 
+async def test_an_admin_key_is_not_stopped_by_the_limits_of_the_tenant_it_lodges_in(identity: Installation) -> None:
+    default = (await identity.call(identity.admin_key, "GET", f"{TENANTS}/{DEFAULT_TENANT_ID}")).json()
+    await change(identity, default, {"rate_limits": [{"amount": 1, "seconds": 60}]})
+    try:
+        assert (await identity.verify(identity.data_key)).tenant_rate_limits != []
+        assert (await identity.verify(identity.admin_key, Audience.IDENTITY)).tenant_rate_limits == []
+    finally:
+        await change(identity, default, {"rate_limits": []})
+
+
 async def test_a_tenant_says_where_its_bytes_lie(identity: Installation) -> None:
     tenant = await made(identity)
     assert tenant["store_prefixes"] == {"draft": f"{tenant['id']}/", "main": f"tenants/{tenant['id']}/"}

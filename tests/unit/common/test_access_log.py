@@ -11,10 +11,11 @@ import pytest
 from draftstore_common.clients import access_log as module
 from draftstore_common.clients.access_log import AccessLog, AccessNotRecorded
 from draftstore_common.clients.identity import IdentityClient
+from draftstore_common.clients.service_tokens import ServiceMisconfigured
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.audit import AccessEvent, AccessEvents
 from draftstore_common.kit.context import set_timeout
-from draftstore_common.kit.errors import InvalidRequest, Problem
+from draftstore_common.kit.errors import InvalidRequest, Problem, RelayedProblem
 from draftstore_common.kit.ids import uuid7
 from support.until import until
 
@@ -26,6 +27,8 @@ class Identity(IdentityClient):
         self.groups: list[list[AccessEvent]] = []
         self.calls = 0
         self.problem: Problem | None = None
+        self.indigestible: AccessEvent | None = None
+        """What it fails at."""
         self.open = asyncio.Event()
         self.open.set()
 
@@ -34,6 +37,8 @@ class Identity(IdentityClient):
         await self.open.wait()
         if self.problem is not None:
             raise self.problem
+        if self.indigestible in request.events:
+            raise RelayedProblem(Problem().document("request-1"))
         self.groups.append(request.events)
 
     @property
@@ -219,6 +224,38 @@ async def test_a_group_that_is_refused_for_what_it_is_does_not_block_the_next(ca
         log.note(good)
         await kept(identity, [good])
     assert lost(caplog) == 1
+
+
+async def test_one_access_that_identity_fails_at_keeps_no_other_off_the_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    identity = Identity()
+    identity.open.clear()
+    async with running(identity) as log:
+        events = [event() for _ in range(1500)]
+        identity.indigestible = events[700]
+        for each in events:
+            log.note(each)
+        identity.open.set()
+        await kept(identity, [each for each in events if each is not identity.indigestible])
+        await log.keep(event())
+    assert lost(caplog) == 1
+
+
+async def test_a_service_that_identity_does_not_know_loses_nothing_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
+    identity = Identity()
+    identity.problem = ServiceMisconfigured()
+    async with running(identity) as log:
+        one = event()
+        log.note(one)
+
+        async def tried_often() -> bool:
+            return identity.calls >= 5
+
+        await until(tried_often, "it was tried again and again")
+        identity.problem = None
+        await kept(identity, [one])
+    assert lost(caplog) == 0
 
 
 async def test_an_outage_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -145,7 +145,21 @@ def test_the_text_of_an_exception_and_its_traceback_are_masked() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["\\", "%25", "%64", "://", "://:", "eyJ", "eyJaaaaaaaa.", "password ", "ds_live_", "Bearer ", "%253a"]
+    "piece",
+    [
+        "\\",
+        "%25",
+        "%64",
+        "://",
+        "://:",
+        "eyJ",
+        "eyJaaaaaaaa.",
+        "password ",
+        "ds_live_",
+        "Bearer ",
+        "%253a",
+        "secret%22,%22",
+    ],
 )
 def test_a_hostile_line_of_a_megabyte_is_masked_at_once(piece: str) -> None:
     line = "password=x " + piece * (1_000_000 // len(piece))

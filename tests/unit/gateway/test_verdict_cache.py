@@ -82,6 +82,12 @@ def test_a_later_change_ends_a_verdict_and_an_earlier_one_does_not(subject: UUID
     assert cache.get(SECRET) is None
 
 
+def test_an_older_change_that_is_told_again_undoes_nothing() -> None:
+    cache = _holding(_verdict(5))
+    cache.note([_change(6, KEY), _change(4, KEY)])
+    assert cache.get(SECRET) is None
+
+
 def test_a_change_to_another_key_ends_nothing() -> None:
     cache = _holding(_verdict(5))
     cache.note([_change(6, uuid7())])

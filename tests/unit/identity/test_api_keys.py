@@ -96,3 +96,9 @@ def test_an_empty_allow_list_allows_everyone(client_ip: str | None) -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_a_prefix_tells_the_label(label: Label) -> None:
     assert api_keys.label(api_keys.prefix(api_keys.make(label))) == label
+
+
+def test_a_key_in_a_text_is_cut_to_what_may_be_shown() -> None:
+    secret = api_keys.make("live")
+    assert api_keys.mask(f"a/{secret}.txt") == f"a/{api_keys.prefix(secret)}***.txt"
+    assert api_keys.mask("a/ds_live_short.txt") == "a/ds_live_short.txt"

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Literal
 
-from draftstore_common.contracts.audit import AccessEvent, AuditOutcome, TargetType
+from draftstore_common.contracts.api_keys import mask
+from draftstore_common.contracts.audit import MAX_TARGET_BYTES, AccessEvent, AuditOutcome, TargetType
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.clock import utc_now
 from draftstore_common.kit.context import request_id
@@ -15,7 +16,6 @@ from draftstore_common.kit.redaction import redact
 Action = Literal["download_url.signed", "access.refused"]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-_MAX_TARGET = 4096
 
 
 def access_event(
@@ -31,8 +31,9 @@ def access_event(
 ) -> AccessEvent:
     """The access of this moment and request.
 
-    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, and in a path secrets are masked.
-    `client` that is no address is left out. Of no tenant is what an admin key does.
+    `target` may be whatever a caller sent: what cannot be kept in a row is replaced, what is too long is cut, API keys
+    are masked, and in a path every secret is (not in a name: it would be another name). `client` that is no address is
+    left out. Of no tenant is what an admin key does.
     """
     return AccessEvent(
         id=uuid7(),
@@ -43,7 +44,7 @@ def access_event(
         tenant_id=principal.tenant_id if principal is not None and principal.kind == "data" else None,
         key_id=None if principal is None else principal.key_id,
         target_type=target_type,
-        target=_storable(redact(target) if target_type == "route" else target),
+        target=_storable(redact(target) if target_type == "route" else mask(target)),
         request_id=request_id.get(),
         ip=_address(client),
         detail=dict(detail or {}),
@@ -51,7 +52,8 @@ def access_event(
 
 
 def _storable(text: str) -> str:
-    return _UNPRINTABLE.sub("\ufffd", text)[:_MAX_TARGET]
+    printable = _UNPRINTABLE.sub("\ufffd", text[:MAX_TARGET_BYTES])
+    return printable.encode()[:MAX_TARGET_BYTES].decode(errors="ignore")
 
 
 def _address(text: str | None) -> str | None:

@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 from draftstore_common.clients.identity import IdentityClient
 from draftstore_common.contracts.audit import AccessEvent, AccessEvents
 from draftstore_common.kit.context import new_request_id, remaining, request_id, set_timeout
-from draftstore_common.kit.errors import Problem, Unavailable, chain
+from draftstore_common.kit.errors import Problem, RelayedProblem, Unavailable, chain
 from draftstore_common.kit.throttle import Throttle
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 Entry = TypeVar("Entry")
 
 GROUP = 1000
-"""Accesses in one call, and so in one transaction."""
+"""Accesses in one call, and so in one transaction. Fewer for a while after identity said no to a group: what it does
+not take is looked for by halves and left out, so that one access never keeps all others off the record."""
 
 CAPACITY = 10_000
 """Accesses that wait in memory at most: about 10 MB."""
@@ -71,6 +72,7 @@ class AccessLog:
         self._by_actor = Throttle(REFUSALS_PER_MINUTE, 60.0)
         self._by_all = Throttle(ALL_REFUSALS_PER_MINUTE, 60.0)
         self._wake = asyncio.Event()
+        self._group = GROUP
         self._pause = 0.0
         self._closing = False
         self._lost = 0
@@ -146,8 +148,8 @@ class AccessLog:
 
     async def _send(self) -> bool:
         """Send one group, those first that are awaited; whether it is durable now."""
-        awaited = _taken(self._awaited, GROUP)
-        waiting = _taken(self._waiting, GROUP - len(awaited))
+        awaited = _taken(self._awaited, self._group)
+        waiting = _taken(self._waiting, self._group - len(awaited))
         try:
             await self._call([*(each.event for each in awaited), *waiting])
         except BaseException as error:
@@ -171,18 +173,22 @@ class AccessLog:
         if self._pause:
             log.info("accesses are put on record again", extra={"waiting": len(self._waiting)})
         self._pause = 0.0
+        self._group = min(GROUP, self._group * 2)
         self._tell_lost(at_once=False)
 
     def _failed(self, awaited: list[_Awaited], waiting: list[AccessEvent], error: BaseException) -> None:
-        """Those who wait are told; the rest is tried again, unless it was refused for what it is."""
+        """Those who wait are told; the rest is tried again, but for one that is refused for what it is."""
         for each in awaited:
             if not each.kept.done():
                 each.kept.set_exception(_not_recorded(error))
-        if isinstance(error, Problem) and error.http_status < 500:
-            log.error("identity does not take accesses", extra={"code": error.code, "causes": chain(error)})
+        sent = len(awaited) + len(waiting)
+        if sent == 1 and _says_no(error):
+            log.error("identity does not take an access", extra={"causes": chain(error)})
             self._lost += len(waiting)
         else:
             self._waiting.extendleft(reversed(waiting))
+        if _says_no(error):
+            self._group = max(1, sent // 2)
         if not self._pause:
             log.warning("accesses wait to be put on record", extra={"causes": chain(error)})
         self._pause = min(max(self._pause * 2, SHORTEST_PAUSE), LONGEST_PAUSE)
@@ -192,6 +198,13 @@ class AccessLog:
         if self._lost and (at_once or time.monotonic() - self._told_at >= TELL_SECONDS):
             log.warning("accesses are not on record", extra={"lost": self._lost})
             self._lost, self._told_at = 0, time.monotonic()
+
+
+def _says_no(error: BaseException) -> bool:
+    """Whether identity is there and fails at what it was sent, by its own word: not for want of something, or of us."""
+    if not isinstance(error, Problem):
+        return False
+    return error.http_status < 500 or (isinstance(error, RelayedProblem) and error.http_status == 500)
 
 
 def _taken(queue: deque[Entry], most: int) -> list[Entry]:

@@ -34,6 +34,11 @@ def is_well_formed(secret: str) -> bool:
     return _FORM.fullmatch(secret) is not None and _checksum(secret[:-_CHECKSUM]) == secret[-_CHECKSUM:]
 
 
+def mask(text: str) -> str:
+    """The text with each key in it cut to the part that may be shown."""
+    return _FORM.sub(lambda found: f"{prefix(found[0])}***", text)
+
+
 def is_admin(secret: str) -> bool:
     """Whether a well-formed key claims to be an admin key."""
     return secret.startswith("ds_admin_")

@@ -50,11 +50,20 @@ def broken_rule(code: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"), {"rule": "ours"})
 
 
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:  # midnight of the year 1, east of Greenwich
+        raise ValueError("in UTC it lies outside the years 1 to 9999") from error
+
+
 def _rfc3339(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Instant = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+Instant = Annotated[
+    AwareDatetime, AfterValidator(_in_utc), PlainSerializer(_rfc3339, return_type=str, when_used="json")
+]
 """A point in time; on the wire RFC 3339 in UTC with milliseconds."""
 
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")

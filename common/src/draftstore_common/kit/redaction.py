@@ -77,7 +77,7 @@ def _compiled(spelling: _Spelling) -> re.Pattern[str]:
     scheme = rf"(?:{any_of(*_SCHEMES)}{space}{{1,8}})"
     # After a quoted name, only a quoted value: `***` in the place of a number would be no JSON.
     between = (
-        rf"(?:{equals}(?:{quote})?|{quote}{gap}{colon}{gap}{opening}{quote}|{quote}{gap}{comma}{gap}{word('b')}?{quote}(?![^\"']*\\*[\"']\s*:)"
+        rf"(?:{equals}(?:{quote})?|{quote}{gap}{colon}{gap}{opening}{quote}|{quote}{gap}{comma}{gap}{word('b')}?{quote}(?![^\"']{{0,99}}\\*[\"']\s*:)"
         rf"|{gap}{colon}{gap}(?!\s))"
     )
     return re.compile(

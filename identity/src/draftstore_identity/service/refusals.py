@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from draftstore_common.contracts.audit import TargetType
-from draftstore_common.kit.context import request_id
+from draftstore_common.kit.context import request_id, set_timeout
 from draftstore_common.kit.errors import Problem
 from draftstore_common.kit.throttle import Throttle
 from draftstore_identity.author import Caller
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 PER_MINUTE = 30
 """Refusals of one key and its successors that each instance writes down."""
+
+RECORD_TIMEOUT = 5.0
+"""Seconds a row has, however few the request had left: nobody is refused off the record by sending slowly."""
 
 
 class Refusals:
@@ -64,6 +67,7 @@ class Refusals:
         await self._keep(row)
 
     async def _keep(self, row: AuditRow) -> None:
+        set_timeout(RECORD_TIMEOUT)
         try:
             await self._store.record([row])
         except Exception:  # whatever it was: a refusal must stay a refusal

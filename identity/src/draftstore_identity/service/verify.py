@@ -54,7 +54,7 @@ class VerifyService:
             token=token,
             token_expires_at=expires_at,
             rate_limits=key.rate_limits,
-            tenant_rate_limits=credential.tenant.rate_limits,
+            tenant_rate_limits=domain.tenant_limits(credential),
             cidrs=key.cidrs,
             sequence=credential.sequence,
         )

@@ -1,5 +1,6 @@
 """All SQL of identity. Reads are single statements; changes run one at a time, each with its row in `changes`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -73,6 +74,9 @@ class IdentityStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Changes wait for each other here before they do in PostgreSQL: there, each would hold a connection while it
+        # waits, and a burst of them would leave none to verify keys with.
+        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -87,7 +91,7 @@ class IdentityStore:
         That makes the numbers in `changes` follow the order of commits without a gap a reader could miss, and lets
         rules read before they write. Keys and tenants change rarely enough for it.
         """
-        async with database_errors(), deadline(), self._engine.begin() as connection:
+        async with database_errors(), deadline(), self._turn, self._engine.begin() as connection:
             await connection.execute(
                 text("SELECT set_config('idle_in_transaction_session_timeout', :limit, true)"),
                 {"limit": STALLED_CHANGE},
