@@ -159,6 +159,44 @@ async def test_what_was_sent_is_never_said_back_where_it_could_be_a_secret(admin
         assert secret not in answer.text, f"{answer.request.method} {answer.request.url}"
 
 
+async def test_a_secret_in_the_wrong_place_reaches_no_log(admin: Api, clients: Clients, nobody: Api) -> None:
+    """Not percent-encoded, and not of a request that was given up half way."""
+    secret = (await issue(admin))["key"]
+    encoded = "".join(f"%{ord(character):02X}" for character in secret)
+    headers = {"Referer": f"https://x/{secret}", "User-Agent": secret, "Cookie": secret, "Idempotency-Key": secret}
+    for caller in (admin, nobody):
+        for place in (secret, encoded):
+            for path in (f"/{place}", f"{KEYS}/{place}", f"{KEYS}?cursor={place}", f"/api/v1/objects/{place}"):
+                assert (await caller.call("GET", path, headers=headers)).status_code >= 400
+    await admin.call("POST", KEYS, {"name": "x", "scopes": ["drafts:read"]}, headers={"Idempotency-Key": secret})
+    async with connected(urlsplit(clients.stack.gateway_url).port or 0) as (_, writer):
+        writer.write(request("POST", f"{DRAFTS}?key={secret}", {"Authorization": f"Bearer {secret}"})[:-2])
+        await writer.drain()
+    for log in clients.stack.log_files():
+        written = log.read_text(errors="replace")
+        assert secret not in written, log.name
+        assert encoded not in written, log.name
+
+
+async def test_what_is_kept_of_idempotency_keys_and_on_record_has_no_secret(admin: Api, clients: Clients) -> None:
+    made = await issue(admin, tenant_id=await clients.tenant(admin, access_audit="full"))
+    owner = await clients.of(made["key"])
+    headers = {"Idempotency-Key": unique("draft")}
+    answer = await owner.call("POST", DRAFTS, {"object_name": "kept"}, headers=headers)
+    upload = answer.json()["upload"]
+    assert (await owner.put(upload, b"x")).status_code == 200
+    download = await owner.download_url("kept")
+    headers = {"Idempotency-Key": unique("key")}
+    another = await admin.call("POST", KEYS, {"name": "x", "scopes": ["drafts:read"]}, headers=headers)
+    secrets = [made["key"], another.json()["key"]]
+    secrets += [re.findall("X-Amz-Signature=([0-9a-f]+)", url)[0] for url in (upload["url"], download)]
+    for table in ("identity.idempotency_keys", "identity.audit", "metadata.idempotency_keys", "metadata.events"):
+        rows = await clients.stack.sql(f"SELECT kept::text AS kept FROM {table} AS kept")  # noqa: S608
+        assert rows, table
+        text = "".join(row["kept"] for row in rows)
+        assert not [secret for secret in secrets if secret in text], table
+
+
 async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(admin: Api, clients: Clients) -> None:
     secret = (await issue(admin))["key"]
     port = urlsplit(clients.stack.gateway_url).port or 0

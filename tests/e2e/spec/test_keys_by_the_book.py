@@ -156,6 +156,24 @@ async def test_a_patch_leaves_alone_what_it_leaves_out(admin: Api) -> None:
         assert before == after
 
 
+async def test_changes_at_the_same_time_lose_nothing_of_each_other(admin: Api) -> None:
+    made = await issue(admin)
+    changes: list[dict[str, Any]] = [
+        {"name": "other"},
+        {"scopes": ["objects:read"]},
+        {"rate_limits": [{"amount": 3, "seconds": 4}]},
+        {"cidrs": ["10.0.0.0/8"]},
+        {"name_prefixes": ["a/"]},
+        {"enabled": False},
+        {"expires_at": "2031-01-01T00:00:00.000Z"},
+    ]
+    answers = await at_once(7, lambda number: admin.call("PATCH", f"{KEYS}/{made['id']}", changes[number]))
+    assert {answer.status_code for answer in answers} == {200}
+    found = await admin.json("GET", f"{KEYS}/{made['id']}")
+    for change in changes:
+        assert found == found | change
+
+
 @pytest.mark.parametrize("field", ["name", "scopes", "cidrs", "name_prefixes", "enabled"])
 async def test_null_is_no_value_where_nothing_would_mean_something_else(admin: Api, field: str) -> None:
     made = await issue(admin)
@@ -330,18 +348,3 @@ async def test_a_successor_repeats_what_its_predecessor_asked(admin: Api, client
     again = await (await clients.of(new["key"])).call("POST", KEYS, body, headers=headers)
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["id"] == first.json()["id"]
-
-
-async def test_the_last_use_is_at_most_a_minute_behind(admin: Api, used_long_ago: dict[str, Any]) -> None:
-    """That key was used when these tests began, so what is left of the minute is awaited here."""
-    assert used_long_ago["last_used_at"] is None
-
-    async def told() -> bool:
-        return (await admin.json("GET", f"{KEYS}/{used_long_ago['id']}"))["last_used_at"] is not None
-
-    await until(told, "the use is on record", seconds=60)
-    found = await admin.json("GET", f"{KEYS}/{used_long_ago['id']}")
-    used, made = (datetime.fromisoformat(found[name]) for name in ("last_used_at", "created_at"))
-    assert timedelta(0) <= used - made < timedelta(seconds=30)
-    never = await issue(admin)
-    assert (await admin.json("GET", f"{KEYS}/{never['id']}"))["last_used_at"] is None

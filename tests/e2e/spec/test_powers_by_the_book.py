@@ -78,7 +78,7 @@ async def test_nobody_brings_about_more_than_they_are(
     assert await managing.problem("PATCH", f"{KEYS}/{within['id']}", excess) == refusal, "changing"
     greater = await issue(admin, **{**fitting(own), **excess})
     assert problem_of(await rotate(managing, greater["id"])) == refusal, "rotating"
-    assert "rotated_from" in (await admin.json("GET", f"{KEYS}/{greater['id']}"))
+    assert (await admin.json("GET", f"{KEYS}/{greater['id']}"))["expires_at"] == greater["expires_at"]
 
 
 async def test_a_longer_life_is_not_had_by_rotating(admin: Api, clients: Clients) -> None:
@@ -125,7 +125,17 @@ async def test_a_key_does_not_change_who_issued_it_even_through_others(admin: Ap
     assert (await first.json("GET", f"{KEYS}/self"))["enabled"] is True
 
 
-async def test_a_manager_issues_and_imports_no_admin_key(admin: Api, clients: Clients) -> None:
+async def test_a_rotation_of_either_does_not_free_a_key_from_its_issuer(admin: Api, clients: Clients) -> None:
+    issuer, me = await manager(admin, clients)
+    issued = await issue(issuer, scopes=ADMINISTRATOR)
+    heirs = [await rotated(admin, key["id"], grace=600) for key in (me, issued)]
+    for secret, target in ((issued["key"], heirs[0]["id"]), (heirs[1]["key"], me["id"])):
+        holder = await clients.of(secret)
+        change = await holder.problem("PATCH", f"{KEYS}/{target}", {"enabled": False})
+        assert change == (403, "issuer_protected")
+
+
+async def test_a_manager_issues_no_admin_key(admin: Api, clients: Clients) -> None:
     managing, _ = await manager(admin, clients)
     assert (await managing.problem("POST", KEYS, {"name": "up", "kind": "admin"})) == (403, "wrong_key_kind")
 
@@ -302,3 +312,6 @@ async def test_a_key_in_its_grace_leaves_nothing_behind_that_outlives_it(admin: 
     assert (await managing.problem("POST", KEYS, child(expires_at=in_seconds(1200))))[0] == 403
     ends_before = await managing.call("POST", KEYS, child(expires_at=in_seconds(300)))
     assert ends_before.status_code == 201, ends_before.text
+    older = await issue(admin)
+    assert problem_of(await rotate(managing, older["id"])) == (403, "grant_exceeds_own")
+    assert (await rotate(managing, older["id"], expires_at=in_seconds(300))).status_code == 201

@@ -1,8 +1,10 @@
 """What is promised of a rotation: one successor, one counter, one look at the secret, no more time for the old key."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from support.api import Api, problem_of
@@ -222,3 +224,38 @@ async def test_revoking_the_old_key_leaves_its_successor(admin: Api, clients: Cl
     await admin.json("DELETE", f"{KEYS}/{old['id']}")
     await comes_to(await clients.of(old["key"]), 401, "api_key_revoked")
     assert await works(await clients.of(new["key"]))
+
+
+async def test_no_change_made_at_the_same_time_lengthens_an_old_keys_life(admin: Api) -> None:
+    keys = [await issue(admin) for _ in range(8)]
+
+    async def race(number: int) -> httpx.Response:
+        path = f"{KEYS}/{keys[number]['id']}"
+        answers = await asyncio.gather(
+            admin.call("PATCH", path, {"expires_at": None}),
+            rotate(admin, keys[number]["id"], grace=60),
+            admin.call("PATCH", path, {"name": "meanwhile"}),
+            admin.call("PATCH", path, {"expires_at": in_seconds(7200)}),
+        )
+        assert {answer.status_code for answer in answers} <= {200, 201, 409}
+        return answers[1]
+
+    for key, answer in zip(keys, await at_once(len(keys), race), strict=True):
+        assert answer.status_code == 201, answer.text
+        assert await seconds_left(admin, key["id"]) <= 60
+        assert (await seen(admin, key["id"]))["name"] == "meanwhile"
+
+
+async def test_a_rotation_that_races_with_a_revocation_revives_nothing(admin: Api, clients: Clients) -> None:
+    keys = [await issue(admin) for _ in range(8)]
+
+    async def race(number: int) -> httpx.Response:
+        path = f"{KEYS}/{keys[number]['id']}"
+        answers = await asyncio.gather(rotate(admin, keys[number]["id"], grace=60), admin.call("DELETE", path))
+        assert answers[1].status_code == 200
+        return answers[0]
+
+    for key, answer in zip(keys, await at_once(len(keys), race), strict=True):
+        assert answer.status_code == 201 or problem_of(answer) == (409, "key_ended")
+        assert (await seen(admin, key["id"]))["revoked_at"] is not None
+        await comes_to(await clients.of(key["key"]), 401, "api_key_revoked")
