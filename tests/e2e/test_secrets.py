@@ -9,6 +9,7 @@ from draftstore_common.contracts import api_keys
 from draftstore_common.kit.ids import uuid7
 from support.api import Api
 from support.leaks import leaked
+from support.plain_http import NO_TLS
 from support.rows import age_draft
 from support.stack import Stack
 
@@ -98,6 +99,6 @@ async def test_a_problem_does_not_repeat_a_secret_it_was_sent(stack: Stack, api:
 
 
 async def test_internal_routes_are_not_reachable_from_outside(stack: Stack) -> None:
-    async with httpx.AsyncClient(base_url=stack.gateway_url, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=stack.gateway_url, trust_env=False) as http:
         for path in ("/internal/drafts", "/internal/presign-put", "/internal/v1/verify", "//internal/verify"):
             assert (await http.post(path, json={})).status_code in {400, 401, 404}

@@ -1,7 +1,6 @@
 """Clients of a gateway from addresses of their own, so that what one of them does is not charged to another."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 
 from support.api import Api, problem_of
+from support.plain_http import NO_TLS
 from support.stack import Stack
 from support.until import until
 
@@ -17,8 +17,6 @@ BOUND = 5
 """Seconds within which every gateway knows of a change, whatever happens to the feed."""
 
 _NUMBERS = count(1)
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Nothing here speaks TLS; a context of certificates costs more than a request."""
 
 
 class Clients:
@@ -35,12 +33,12 @@ class Clients:
     async def of(self, secret: str | None, *, address: str | None = None, url: str | None = None) -> Api:
         """A client that sends this key, from an address, through the first gateway or another."""
         http = httpx.AsyncClient(
+            verify=NO_TLS,
             base_url=url or self.stack.gateway_url,
             headers={"X-Forwarded-For": address or self.address},
             limits=httpx.Limits(max_connections=None),
             timeout=60,
             trust_env=False,
-            verify=_NO_TLS,
         )
         return Api(await self._opened.enter_async_context(http), secret, self.stack.secrets)
 

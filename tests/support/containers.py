@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 from testcontainers.core.container import DockerContainer
 
+from support.plain_http import NO_TLS
 from support.ports import free_port
 from support.until import until
 
@@ -106,7 +107,7 @@ class ContainerMinio(_Server):
         return f"http://127.0.0.1:{self.port}"
 
     async def _answers(self) -> bool:
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+        async with httpx.AsyncClient(verify=NO_TLS, trust_env=False, timeout=2) as http:
             try:
                 return (await http.get(f"{self.endpoint}/minio/health/ready")).status_code == 200
             except httpx.TransportError:

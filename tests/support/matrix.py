@@ -13,6 +13,7 @@ from draftstore_common.contracts.identity import Scope
 from draftstore_common.kit.ids import random_base62, uuid7
 from support.back_end import BackEnd
 from support.operations import Ask, Things
+from support.plain_http import NO_TLS
 from support.watching import Steps, warmed, watched
 
 ADDRESS = "192.0.2.7"
@@ -175,6 +176,6 @@ async def running_world(back_end: BackEnd) -> AsyncIterator[World]:
         "POST", "/api/v1/tenants", {"name": f"foreign-{random_base62(8).lower()}"}, 201
     )
     transport = httpx.ASGITransport(back_end.suite.gateway, client=(ADDRESS, 50000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://suite", timeout=30) as http:
+    async with httpx.AsyncClient(verify=NO_TLS, transport=transport, base_url="http://suite", timeout=30) as http:
         with watched() as steps:
             yield World(back_end, http, steps, made["id"])

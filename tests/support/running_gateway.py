@@ -14,6 +14,7 @@ from draftstore_gateway.routes import ROUTES, Route
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, Upstream
 from support.gateway import SERVICE_KEY, EchoService, KnownKey, SmallIdentity
+from support.plain_http import NO_TLS
 from support.streams import STREAMED
 from support.uvicorn_server import served
 
@@ -59,6 +60,6 @@ async def running_gateway(
             routes=(*ROUTES, *STREAMED, *routes),
         )
         port = await stack.enter_async_context(served(app))
-        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
+        client = httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
         await stack.enter_async_context(client)
         yield Running(port, client, identity, service)

@@ -15,6 +15,7 @@ from draftstore_standalone.servers.paths import ServerHome
 from support.api import Api
 from support.child import Child, ChildFailedError
 from support.issued import Secrets
+from support.plain_http import NO_TLS
 from support.store_view import StoreCredentials, StoreView
 
 Mode = Literal["standalone", "processes"]
@@ -113,7 +114,7 @@ class Stack(ABC):
     @asynccontextmanager
     async def api(self, key: str | None) -> AsyncIterator[Api]:
         """A client of the gateway that sends this key."""
-        async with httpx.AsyncClient(base_url=self.gateway_url, trust_env=False, timeout=60) as http:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=self.gateway_url, trust_env=False, timeout=60) as http:
             yield Api(http, key, self.secrets)
 
     async def issue_key(self, **wanted: Any) -> dict[str, Any]:
@@ -158,7 +159,7 @@ class Stack(ABC):
 
 async def answers(url: str) -> bool:
     """Whether this URL answers 200."""
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
+    async with httpx.AsyncClient(verify=NO_TLS, trust_env=False, timeout=5) as http:
         try:
             return (await http.get(url)).status_code == 200
         except httpx.TransportError:

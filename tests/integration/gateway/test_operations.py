@@ -19,6 +19,7 @@ from draftstore_gateway.routes import ROUTES, RouteTable
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream, HttpUpstream, SmallCalls, Upstream
 from support.gateway import SERVICE_KEY, SmallIdentity
+from support.plain_http import NO_TLS
 from support.ports import free_port
 from support.running_gateway import Running
 from support.uvicorn_server import served
@@ -48,7 +49,7 @@ def _service(name: str, kind: type) -> FastAPI:
 async def _ask(upstreams: dict[Audience, Upstream], path: str) -> httpx.Response:
     settings = GatewaySettings(service_key=SERVICE_KEY)
     app = create_app(settings, identity=AsgiTransport(SmallIdentity().app), upstreams=upstreams)
-    async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with served(app) as port, httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}") as client:
         return await client.get(path)
 
 

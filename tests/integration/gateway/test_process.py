@@ -14,6 +14,7 @@ import pytest
 
 from draftstore_common.contracts.identity import Scope
 from support.gateway import SERVICE_KEY, EchoService, SmallIdentity
+from support.plain_http import NO_TLS
 from support.ports import free_port
 from support.raw_http import connected, read_answer, request
 from support.running_gateway import bearer
@@ -95,7 +96,7 @@ async def test_its_log_names_the_request_and_no_secret() -> None:
     identity, service = SmallIdentity(), EchoService()
     key = identity.issue(Scope.DRAFTS_READ)
     async with _process(identity, service) as (process, port):
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}") as client:
             answer = await client.get("/api/v1/drafts?cursor=private", headers=bearer(key) | {"traceparent": PARENT})
         process.send_signal(signal.SIGTERM)
         _, log = await asyncio.wait_for(process.communicate(), 10)

@@ -14,6 +14,7 @@ from draftstore_gateway.app import create_app
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import HttpUpstream
 from support.gateway import SERVICE_KEY, SmallIdentity
+from support.plain_http import NO_TLS
 from support.ports import free_port
 from support.raw_http import connected, read_answer, request
 from support.running_gateway import Running, bearer
@@ -146,7 +147,7 @@ async def test_a_service_that_is_away_is_a_503_that_says_when_to_come_back() -> 
         identity=AsgiTransport(identity.app),
         upstreams={Audience.DRAFTS: HttpUpstream(f"http://127.0.0.1:{free_port()}")},
     )
-    async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with served(app) as port, httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}") as client:
         key = bearer(identity.issue(Scope.DRAFTS_WRITE))
         answer = await client.post("/api/v1/drafts", json={"object_name": "a"}, headers=key)
     assert answer.status_code == 503

@@ -14,6 +14,7 @@ from draftstore_common.clients.transport import HttpTransport
 from draftstore_common.contracts import api_keys
 from draftstore_common.contracts.identity import Audience, ServiceName, VerifyRequest
 from support.identity import SERVICE_KEYS, SERVICE_SECRETS
+from support.plain_http import NO_TLS
 from support.ports import free_port
 
 SERVICE_KEYS_TEXT = ",".join(f"{name}={digest}" for digest, name in SERVICE_KEYS.items())
@@ -62,7 +63,7 @@ async def test_it_migrates_serves_and_prints_its_first_keys_once(postgres_url: s
             request = VerifyRequest(secret=printed[1].split()[-1], audience=Audience.IDENTITY)
             verdict = await IdentityClient(transport, tokens).verify(request)
         assert verdict.principal.kind == "admin"
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}") as http:
             assert (await http.get("/health/ready")).json() == {"status": "ok", "checks": {"database": "ok"}}
     finally:
         process.terminate()

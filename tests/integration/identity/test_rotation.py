@@ -15,6 +15,7 @@ from draftstore_common.kit.errors import RelayedProblem
 from draftstore_common.kit.ids import random_base62
 from draftstore_identity.app import create_app
 from support.identity import Installation, Revealed, settings
+from support.plain_http import NO_TLS
 
 KEYS = "/api/v1/keys"
 DAY = 86_400
@@ -227,7 +228,9 @@ async def test_a_rotation_whose_answer_was_cut_off_is_repeated_at_another_instan
 
         await identity.app(scope, receive, swallow)
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(cut_off), base_url="http://identity") as http:
+    async with httpx.AsyncClient(
+        verify=NO_TLS, transport=httpx.ASGITransport(cut_off), base_url="http://identity"
+    ) as http:
         with pytest.raises(ConnectionResetError):
             await http.post(path, json={}, headers=headers)
     other = create_app(settings(identity.database_url), reveal=Revealed())

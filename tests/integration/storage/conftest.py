@@ -19,6 +19,7 @@ from draftstore_storage.backends.protocols import Store
 from draftstore_storage.bootstrap import prepare
 from draftstore_storage.settings import StorageSettings
 from support.minio_server import running_minio
+from support.plain_http import NO_TLS
 from support.servers import S3Server
 
 SERVERS = ["seaweedfs", *(["minio"] if os.environ.get("MINIO_BINARY") else [])]
@@ -104,7 +105,9 @@ class Bench:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A client that knows no credentials, and keeps no connection to a server that ends before it."""
-    async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)) as client:
+    async with httpx.AsyncClient(
+        verify=NO_TLS, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+    ) as client:
         yield client
 
 
