@@ -53,7 +53,8 @@ class LogScan:
 
     def _in_file(self, path: Path) -> Iterator[Place]:
         text = path.read_bytes().decode(errors="replace")
-        likely = [secret for secret in self._others if any(secret in form for form in _forms(text))]
+        forms = _forms(text)
+        likely = [secret for secret in self._others if any(secret in form for form in forms)]
         for number, line in enumerate(text.splitlines(), start=1):
             if path.name.startswith("identity") and _FIRST_KEY.fullmatch(line):
                 continue
