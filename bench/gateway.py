@@ -85,6 +85,7 @@ async def _measure(folder: Path) -> list[Subject]:
     key = identity.issue(*Scope, rate_limits=[RateLimit(amount=1_000_000_000, seconds=60)]).secret
     async with AsyncExitStack() as stack:
         keys = await stack.enter_async_context(served(identity.app))
+        stack.push_async_callback(identity.feed.cut)  # ends the poll of the gateway that is gone
         service = await stack.enter_async_context(_running("service", "bench.small_service", folder, "/"))
         url = f"http://127.0.0.1:{service.port}"
         bare = _running("bare proxy", "bench.bare_proxy", folder, "/", SERVICE_URL=url)
