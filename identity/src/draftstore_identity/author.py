@@ -1,7 +1,6 @@
 """Who does something, as the audit log says it."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from draftstore_common.contracts.identity import Principal, ServiceName
 
@@ -37,11 +36,3 @@ class Caller:
     def author(self) -> Author:
         """The caller, for the audit log."""
         return Author(f"key:{self.principal.key_id}", self.ip)
-
-
-def address(forwarded_for: str | None) -> str | None:
-    """The client's address by the gateway's word; None for anything that is no address."""
-    try:
-        return str(ip_address(forwarded_for or ""))
-    except ValueError:
-        return None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from draftstore_common.contracts.base import Request
 from draftstore_common.contracts.names import ObjectName
 from draftstore_common.kit.app import service_app
-from draftstore_common.kit.context import remaining, request_id
+from draftstore_common.kit.context import address_or_none, remaining, request_id
 from draftstore_common.kit.errors import Conflict, Problem, RelayedProblem, Unavailable
 from draftstore_common.kit.ids import uuid7
 from draftstore_common.kit.logging import JsonFormatter
@@ -231,3 +231,10 @@ def test_a_relayed_problem_keeps_status_code_and_words() -> None:
     )
     assert isinstance(RelayedProblem.parse(502, b"<html>", None), Problem)
     assert RelayedProblem.parse(502, b"<html>", "soon").http_status == 502
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::1"), ("nobody", None), (None, None)]
+)
+def test_only_an_address_is_taken_for_one(text: str | None, address: str | None) -> None:
+    assert address_or_none(text) == address

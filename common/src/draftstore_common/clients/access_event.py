@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Literal
 
 from draftstore_common.contracts.api_keys import mask
@@ -32,8 +31,8 @@ def access_event(
     """The access of this moment and request.
 
     `target` may be whatever a caller sent: what cannot be kept in a row is replaced, what is too long is cut, API keys
-    are masked, and in a path every secret is (not in a name: it would be another name). `client` that is no address is
-    left out. Of no tenant is what an admin key does.
+    are masked, and in a path every secret is (not in a name: it would be another name). Of no tenant is what an
+    admin key does.
     """
     return AccessEvent(
         id=uuid7(),
@@ -46,7 +45,7 @@ def access_event(
         target_type=target_type,
         target=_storable(redact(target) if target_type == "route" else mask(target)),
         request_id=request_id.get(),
-        ip=_address(client),
+        ip=client,
         detail=dict(detail or {}),
     )
 
@@ -54,10 +53,3 @@ def access_event(
 def _storable(text: str) -> str:
     printable = _UNPRINTABLE.sub("\ufffd", text[:MAX_TARGET_BYTES])
     return printable.encode()[:MAX_TARGET_BYTES].decode(errors="ignore")
-
-
-def _address(text: str | None) -> str | None:
-    try:
-        return str(ip_address(text or ""))
-    except ValueError:
-        return None

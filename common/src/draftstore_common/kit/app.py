@@ -22,6 +22,7 @@ from draftstore_common.kit.context import (
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     acceptable_request_id,
+    address_or_none,
     client_address,
     new_request_id,
     request_id,
@@ -96,7 +97,7 @@ class RequestContext:
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
         set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
         trace.set(Trace.adopt(headers.getlist(TRACEPARENT), headers.getlist(TRACESTATE)))
-        client_address.set(headers.get(CLIENT_HEADER))
+        client_address.set(address_or_none(headers.get(CLIENT_HEADER)))
 
 
 class _Answer:

@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from contextvars import ContextVar
+from ipaddress import ip_address
 
 REQUEST_ID_HEADER = "x-request-id"
 TIMEOUT_HEADER = "x-request-timeout"
@@ -22,6 +23,8 @@ CLIENT_HEADER = "x-forwarded-for"
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
+"""Where the request comes from, by the gateway's word; None where it says nothing that is an address."""
+
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -35,6 +38,14 @@ def new_request_id() -> str:
 def acceptable_request_id(value: str | None) -> bool:
     """Whether an id from outside may stand in logs and headers as it is."""
     return value is not None and _SAFE_ID.fullmatch(value) is not None
+
+
+def address_or_none(text: str | None) -> str | None:
+    """The text if it is an IP address, else None."""
+    try:
+        return str(ip_address(text or ""))
+    except ValueError:
+        return None
 
 
 def set_timeout(seconds: float) -> None:

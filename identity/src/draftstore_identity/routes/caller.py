@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 from pydantic import Field
 
 from draftstore_common.contracts import base
+from draftstore_common.kit.context import client_address
 from draftstore_identity import author
 from draftstore_identity.context import Context, context_of
 
@@ -15,7 +16,7 @@ Ctx = Annotated[Context, Depends(context_of)]
 async def _caller(request: Request, context: Ctx) -> author.Caller:
     principal = await context.access.principal(request.headers.get("authorization"))
     await context.admin_limit.charge(request, f"key:{principal.lineage}")
-    return author.Caller(principal, author.address(request.headers.get("x-forwarded-for")))
+    return author.Caller(principal, client_address.get())
 
 
 Caller = Annotated[author.Caller, Depends(_caller)]

@@ -5,7 +5,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from draftstore_common.access import only
 from draftstore_common.contracts.administration import LeakReport
 from draftstore_common.contracts.identity import ServiceName
-from draftstore_identity.author import address, anonymous
+from draftstore_common.kit.context import client_address
+from draftstore_identity.author import anonymous
 from draftstore_identity.limits import per_address
 from draftstore_identity.routes.caller import Ctx
 
@@ -18,6 +19,6 @@ async def revoke_leaked_keys(body: LeakReport, request: Request, context: Ctx) -
 
     The answer is the same whether they were keys of this installation or not.
     """
-    ip = address(request.headers.get("x-forwarded-for"))
+    ip = client_address.get()
     await context.admin_limit.charge(request, per_address(ip))
     await context.leaks.revoke(anonymous(ip), body.keys)
