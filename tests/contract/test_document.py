@@ -68,7 +68,7 @@ def test_an_operation_declares_what_the_gateway_answers_in_its_place(
     anonymous = operation["security"] == []
     assert {400, 414, 429, 431, 500, 503} <= _statuses(operation), f"{method} {path}"
     assert ({401, 403} <= _statuses(operation)) is not anonymous
-    assert ({408, 413} <= _statuses(operation)) is ("requestBody" in operation)
+    assert ({408, 413, 415} <= _statuses(operation)) is ("requestBody" in operation)
     assert (404 in _statuses(operation)) or "{" not in path
 
 

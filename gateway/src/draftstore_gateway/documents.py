@@ -45,7 +45,7 @@ nor doubled.
 _SECURITY = {"apiKey": {"type": "http", "scheme": "bearer", "description": "An API key. Scopes are named as roles."}}
 
 _ANYBODY = (400, 414, 429, 431)
-_WITH_BODY = (408, 413)
+_WITH_BODY = (408, 413, 415)
 _WITH_KEY = (401, 403)
 _PARAMETER = re.compile(r"\{[^{}]+\}")
 _TOLD = headers("X-Request-Id", "RateLimit", "RateLimit-Policy")

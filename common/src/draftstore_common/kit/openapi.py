@@ -25,6 +25,7 @@ _MEANINGS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     410: ("It was here, and will not come back.", ()),
     413: ("The body is too large.", ()),
     414: ("Path or query are too long.", ()),
+    415: ("The body is compressed: send it as it is.", ()),
     422: ("A field is wrong: `code` is that of the first, `errors` names them all.", ()),
     429: ("Too many requests. Wait as long as `Retry-After` says.", ("Retry-After",)),
     431: ("The header section is too large.", ()),
