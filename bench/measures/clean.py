@@ -1,24 +1,18 @@
 """Cleaning: what it costs beside the store's own deletes, beside few rows, and beside listing a bucket."""
 
-import re
-import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-import aiohttp
-from pydantic import SecretStr
-
 from bench import rows
+from bench.cleaning import cleaner_of
 from bench.harness import Bench, in_turn, timed
+from bench.listing import listed
 from bench.load.s3 import Store
 from bench.results import Figures
-from draftstore_cleaner.app import create_cleaner
 from draftstore_cleaner.service import Cleaner
-from draftstore_cleaner.settings import CleanerSettings
-from draftstore_common.clients.transport import HttpTransport
 from support.stack import make_stack, running
 from support.stack_base import Stack
 
@@ -28,7 +22,6 @@ DELETING = 4
 """Connections of the raw deletes: the rate at which the store is fastest."""
 
 _NAMES = (f"clean-{number}-" for number in count())
-_XMLNS = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,8 @@ class Place:
         name = next(_NAMES)
         await self._put([f"{name}{each}" for each in range(number)])
         with timed() as took:
-            keys = await _listed(self.store, self.stack.draft_bucket, since=instant)
+            found = listed(self.store, self.stack.draft_bucket)
+            keys = [each.key async for each in found if each.written_at >= instant]
             requests = self.store.deletions(self.stack.draft_bucket, keys)
             (await self.bench.replay.send(self.store.port, requests, connections=DELETING)).all_are(200)
         if len(keys) < number:
@@ -86,13 +80,8 @@ async def places(bench: Bench) -> AsyncIterator[tuple[Place, Place]]:
 @asynccontextmanager
 async def _place(bench: Bench) -> AsyncIterator[Place]:
     stack = make_stack("standalone", "s3", bench.place("clean") / "data")
-    async with running(stack):
-        environment = stack.cleaner_environment()
-        settings = CleanerSettings(service_key=SecretStr(environment["SERVICE_KEY"]))
-        names = ("identity", "metadata", "storage")
-        ways = {name: HttpTransport(environment[f"{name.upper()}_URL"]) for name in names}
-        async with create_cleaner(settings, **ways) as cleaner:
-            yield Place(bench, stack, cleaner, Store(stack.store_credentials))
+    async with running(stack), cleaner_of(stack) as cleaner:
+        yield Place(bench, stack, cleaner, Store(stack.store_credentials))
 
 
 async def beside_deletes(where: tuple[Place, Place]) -> list[Figures]:
@@ -174,25 +163,3 @@ async def _kept(place: Place, name: str, count: int) -> None:
     place.bench.say(f"clean: {count:,} objects are being put")
     keys = await rows.live(place.stack, name, count)
     await rows.with_bytes(place.bench.replay, place.store, place.stack.draft_bucket, keys)
-
-
-async def _listed(store: Store, bucket: str, *, since: datetime) -> list[str]:
-    """Every key written since an instant, by pages of a thousand (ListObjectsV2)."""
-    found: list[str] = []
-    query = {"list-type": "2", "max-keys": "1000"}
-    async with aiohttp.ClientSession(trust_env=False) as session:
-        while True:
-            target = store.target("GET", f"/{bucket}", query=query)
-            async with session.get(f"{store.endpoint}{target}") as answer:
-                answer.raise_for_status()
-                page = ET.fromstring(await answer.read())  # noqa: S314  of our own store
-            found += _younger(page, since)
-            token = page.findtext(f"{_XMLNS}NextContinuationToken")
-            if not token:
-                return found
-            query = {**query, "continuation-token": token}
-
-
-def _younger(page: ET.Element, since: datetime) -> list[str]:
-    written = ((item.findtext(f"{_XMLNS}Key"), item.findtext(f"{_XMLNS}LastModified")) for item in page.iter())
-    return [key for key, at in written if key and at and datetime.fromisoformat(re.sub("Z$", "+00:00", at)) >= since]

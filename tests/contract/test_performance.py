@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from bench.lines import BY_NAME, NAMES
 from bench.results import Figures, merged
 from bench.table import inserted
