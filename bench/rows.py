@@ -7,7 +7,7 @@ from bench.load.s3 import Store
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from support.stack_base import Stack
 
-PUTTING = 32
+PUTTING = 16
 """Connections bytes are sent over."""
 
 # An hour's URL was signed for each when it was made, so what expired is looked at again after its horizon.
@@ -43,6 +43,6 @@ async def settled(stack: Stack) -> None:
     await stack.sql("CHECKPOINT")
 
 
-async def with_bytes(replay: Replay, store: Store, bucket: str, keys: Sequence[str]) -> None:
+async def with_bytes(replay: Replay, store: Store, bucket: str, keys: Sequence[str], content: bytes = CONTENT) -> None:
     """Put a few bytes at every key."""
-    (await replay.send(store.port, store.puts(bucket, keys, CONTENT), connections=PUTTING)).all_are(200)
+    (await replay.send(store.port, store.puts(bucket, keys, content), connections=PUTTING)).all_are(200)

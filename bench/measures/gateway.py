@@ -15,7 +15,6 @@ from support.gateway import SERVICE_KEY, SmallIdentity
 from support.uvicorn_server import served
 
 CONNECTIONS = 32
-ROUNDS = 7
 PATH = "/api/v1/drafts"
 
 
@@ -66,5 +65,5 @@ async def measure(where: Proxies) -> list[Figures]:
 
     await gateway()
     await bare()
-    own, other = await in_turn(ROUNDS if where.bench.scale.full else 3, gateway, bare)
+    own, other = await in_turn(where.bench.scale.rounds, gateway, bare)
     return [Figures("gateway", own, other)]
