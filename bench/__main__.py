@@ -89,7 +89,10 @@ async def _measured(bench: Bench, group: Group, steps: list[Step]) -> list[Figur
 async def _step(bench: Bench, step: Step, place: Any) -> list[Figures]:
     try:
         return await step.measure(place)
-    except (LoadError, RuntimeError) as error:
+    except LoadError as error:
+        bench.say(error.refusal)
+        return _failed(bench, step.lines, error)
+    except RuntimeError as error:
         return _failed(bench, step.lines, error)
 
 

@@ -17,7 +17,11 @@ DRAINED = 60.0
 
 
 class LoadError(RuntimeError):
-    """Requests were not answered, or not as they had to be."""
+    """Requests were not answered, or not as they had to be; `refusal` is what the first such answer said."""
+
+    def __init__(self, message: str, refusal: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class CompilerMissingError(RuntimeError):
@@ -34,6 +38,7 @@ class Load:
     p99: float
     statuses: Mapping[str, int]
     unanswered: int
+    refusal: str
     bodies: Mapping[int, bytes]
 
     @property
@@ -46,7 +51,10 @@ class Load:
         wrong = {status: times for status, times in self.statuses.items() if int(status) not in statuses}
         if wrong or self.unanswered:
             told = ", ".join(f"{times} x {status}" for status, times in wrong.items())
-            raise LoadError(f"of {self.requests} answers {told or 'none'} not of {statuses}, {self.unanswered} missing")
+            raise LoadError(
+                f"of {self.requests} answers {told or 'none'} not of {statuses}, {self.unanswered} missing",
+                self.refusal,
+            )
         return self
 
 
@@ -61,8 +69,6 @@ class Replay:
         self._numbers = count()
         self._binary = folder / "replay"
         subprocess.run([compiler, "-O2", "-std=c11", "-o", self._binary, SOURCE], check=True)
-        self.sent = 0
-        """Requests answered so far, to whomever."""
 
     async def send(
         self,
@@ -87,32 +93,32 @@ class Replay:
         command = [str(part) for name, value in options.items() if value is not None for part in (name, value)]
         command += ["-l"] * again + ["-b", str(kept)] * bodies
         try:
-            figures = json.loads(await self._run(command, seconds))
+            figures, refusal = await self._run(command, seconds)
             found = await asyncio.to_thread(_read_bodies, kept) if bodies else {}
         finally:
             file.unlink()
             kept.unlink(missing_ok=True)
-        return self._load(figures, found)
+        return self._load(figures, refusal, found)
 
-    def _load(self, figures: dict[str, Any], bodies: Mapping[int, bytes]) -> Load:
-        self.sent += figures["requests"]
+    def _load(self, figures: dict[str, Any], refusal: str, bodies: Mapping[int, bytes]) -> Load:
         if not figures["requests"]:
-            raise LoadError(f"no request was answered: {figures}")
+            raise LoadError("no request was answered", refusal)
         names = ("requests", "seconds", "p50", "p99", "statuses", "unanswered")
-        return Load(**{name: figures[name] for name in names}, bodies=bodies)
+        return Load(**{name: figures[name] for name in names}, refusal=refusal, bodies=bodies)
 
-    async def _run(self, command: list[str], seconds: float | None) -> bytes:
-        process = await asyncio.create_subprocess_exec(self._binary, *command, stdout=asyncio.subprocess.PIPE)
+    async def _run(self, command: list[str], seconds: float | None) -> tuple[dict[str, Any], str]:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(self._binary, *command, stdout=pipe, stderr=pipe)
         try:
             async with asyncio.timeout((seconds or 120) + DRAINED):
-                output, _ = await process.communicate()
+                output, said = await process.communicate()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
         if not output:
-            raise LoadError(f"the load ended with status {process.returncode}")
-        return output
+            raise LoadError(f"the load ended with status {process.returncode}", said.decode(errors="replace"))
+        return json.loads(output), said.decode(errors="replace")
 
 
 def _write(file: Path, requests: Iterable[bytes]) -> None:

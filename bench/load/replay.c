@@ -8,7 +8,8 @@
  * request n is meant to be sent at n/RATE seconds whatever is still under way, and its latency counts from that instant:
  * what waits for a free connection is not left out (open model, no coordinated omission). BODIES receives all answers'
  * bodies, each as the number of its request in FILE, its length, a newline, and its bytes. Latencies are milliseconds.
- * Exit status 0 when everything was answered, whatever the status; 1 otherwise.
+ * The body of the first answer that refuses goes to stderr. Exit status 0 when everything was answered, whatever the
+ * status; 1 otherwise.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,7 +40,7 @@ static double seconds = 3600, rate, began, last;
 static bool loop;
 static FILE *bodies;
 static Request *requests;
-static long count, taken, under_way, answered, statuses[1000];
+static long count, taken, under_way, answered, refused, statuses[1000];
 static float *latencies;
 static long latencies_room;
 
@@ -144,6 +145,7 @@ static void note(const Connection *connection, size_t body, size_t end) {
     }
     last = now();
     latencies[answered++] = (float)((last - connection->due) * 1e3);
+    if (status >= 400 && !refused++) fprintf(stderr, "%.*s", (int)(end - body), connection->buffer + body);
     statuses[status > 0 && status < 1000 ? status : 0]++;
     if (bodies) {
         fprintf(bodies, "%ld %zu\n", connection->request % count, end - body);
