@@ -7,18 +7,15 @@ not be; with --check also 1 when a target is not met.
 """
 
 import argparse
-import asyncio
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from bench.harness import FULL, QUICK, Bench, Scale
+from bench.harness import FULL, QUICK, Bench, run
 from bench.lines import NAMES
-from bench.load import CompilerMissingError, LoadError, Replay
+from bench.load import LoadError
 from bench.plan import PLAN, Group, Step
 from bench.results import Figures, merged, read, write
 from bench.table import inserted, text
@@ -33,9 +30,7 @@ def main() -> None:
     arguments = _arguments()
     scale = QUICK if arguments.quick else FULL
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="draftstore-bench-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        figures = asyncio.run(_run(Path(folder), scale, arguments.only or NAMES))
+    figures = run(scale, lambda bench: _run(bench, arguments.only or NAMES))
     results = merged(None if arguments.quick else read(arguments.output), figures)
     measured = {each.name for each in figures}
     lines = [line for line in results["lines"] if line["name"] in measured]
@@ -55,17 +50,8 @@ def _status(lines: list[dict[str, Any]], *, check: bool) -> int:
     return int(any("failed" in line or (check and not line["met"]) for line in lines))
 
 
-async def _run(folder: Path, scale: Scale, wanted: Collection[str]) -> list[Figures]:
+async def _run(bench: Bench, wanted: Collection[str]) -> list[Figures]:
     """Everything that is wanted; a line that cannot be measured does not keep the others from it."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  this is one
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    began = time.monotonic()
-    try:
-        replay = Replay(folder)
-    except CompilerMissingError as error:
-        sys.exit(str(error))
-    bench = Bench(scale, folder, replay, lambda told: print(f"{time.monotonic() - began:4.0f} s  {told}", flush=True))
     found: list[Figures] = []
     for group in PLAN:
         steps = [step for step in group.steps if set(step.lines) & set(wanted)]

@@ -1,14 +1,19 @@
 """What every measurement is given: how long and how large, the load, a folder, and somebody to tell."""
 
+import asyncio
 import os
+import signal
+import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 
-from bench.load import Replay
+from bench.load import CompilerMissingError, Replay
 from support.child import Child
 from support.ports import free_port
 from support.stack_base import answers
@@ -57,6 +62,7 @@ QUICK = Scale(
 )
 
 Say = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,30 @@ class Bench:
         place.mkdir()
         place.chmod(0o755)
         return place
+
+
+def run(scale: Scale, work: Callable[[Bench], Coroutine[Any, Any, Found]]) -> Found:
+    """Do the work with its progress on standard output; Ctrl-C and SIGTERM end it, and everything it started."""
+    began = time.monotonic()
+
+    def say(told: str) -> None:
+        print(f"{time.monotonic() - began:5.0f} s  {told}", flush=True)
+
+    async def interruptible(bench: Bench) -> Found:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  this is one
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work(bench)
+
+    with tempfile.TemporaryDirectory(prefix="draftstore-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        try:
+            return asyncio.run(interruptible(Bench(scale, folder, Replay(folder), say)))
+        except CompilerMissingError as error:
+            sys.exit(str(error))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            sys.exit("interrupted")
 
 
 @dataclass(frozen=True)

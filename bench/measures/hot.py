@@ -14,34 +14,40 @@ NAMES = 200
 
 
 class Costed:
-    """A load that can be repeated, with the CPU time its requests cost the product."""
+    """A load that can be repeated, with the CPU time its requests cost whoever answers them."""
 
-    def __init__(self, site: Site, load: Callable[[], Awaitable[Load]], name: str) -> None:
+    def __init__(self, site: Site, name: str, load: Callable[[], Awaitable[Load]], cpu: Callable[[], float]) -> None:
         self._site = site
-        self._load = load
         self._name = name
-        self.microseconds: list[float] = []
-        self.p99: list[float] = []
+        self._load = load
+        self._cpu = cpu
+        self._microseconds: list[float] = []
 
     async def rate(self) -> float:
         """Answers per second of one round."""
-        before = self._site.cpu()
+        before = self._cpu()
         load = await self._load()
-        self.microseconds.append((self._site.cpu() - before) / load.requests * 1e6)
-        self.p99.append(load.p99)
-        self._site.bench.say(f"{self._name}: {load.rate:,.0f}/s, {self.microseconds[-1]:.0f} µs CPU, p99 {load.p99} ms")
+        self._microseconds.append((self._cpu() - before) / load.requests * 1e6)
+        told = f"{self._microseconds[-1]:.0f} µs CPU, p99 {load.p99:.1f} ms"
+        self._site.bench.say(f"{self._name}: {load.rate:,.0f}/s, {told}")
         return load.rate
 
     @property
-    def more(self) -> dict[str, float]:
-        """Medians of what is not in the table."""
-        return {"cpu_us": round(median(self.microseconds)), "p99_ms": round(median(self.p99), 1)}
+    def microseconds(self) -> int:
+        """CPU time of a request: the median of the rounds."""
+        return round(median(self._microseconds))
 
 
-async def _echo(site: Site) -> float:
-    load = await site.echoed(site.bench.scale.seconds)
-    site.bench.say(f"echo: {load.rate:,.0f}/s")
-    return load.rate
+def _creating(site: Site) -> Costed:
+    return Costed(site, "create", lambda: site.create(site.bench.scale.seconds), site.cpu)
+
+
+def _echoing(site: Site) -> Costed:
+    return Costed(site, "echo", lambda: site.echoed(site.bench.scale.seconds), site.echo.cpu)
+
+
+def _costs(own: Costed, reference: Costed) -> dict[str, int]:
+    return {"cpu_us": own.microseconds, "reference_cpu_us": reference.microseconds}
 
 
 async def create_and_download(site: Site) -> list[Figures]:
@@ -54,21 +60,21 @@ async def create_and_download(site: Site) -> list[Figures]:
         return (await site.send(urls, seconds=scale.seconds, again=True)).all_are(200)
 
     await site.create(SETTLING)
-    creating = Costed(site, lambda: site.create(scale.seconds), "create")
-    loading = Costed(site, download, "download-url")
-    created, loaded, echoed = await in_turn(scale.rounds, creating.rate, loading.rate, lambda: _echo(site))
+    creating, echoing = _creating(site), _echoing(site)
+    loading = Costed(site, "download-url", download, site.cpu)
+    created, loaded, echoed = await in_turn(scale.rounds, creating.rate, loading.rate, echoing.rate)
     return [
-        Figures("create", created, echoed, creating.more),
-        Figures("download-url", loaded, echoed, loading.more),
+        Figures("create", created, echoed, _costs(creating, echoing)),
+        Figures("download-url", loaded, echoed, _costs(loading, echoing)),
     ]
 
 
 async def create_apart(site: Site) -> list[Figures]:
-    """Create, when services are separate processes."""
+    """Create, when services are separate processes: CPU time is that of all of them."""
     await site.create(SETTLING)
-    creating = Costed(site, lambda: site.create(site.bench.scale.seconds), "create, separate processes")
-    created, echoed = await in_turn(site.bench.scale.rounds, creating.rate, lambda: _echo(site))
-    return [Figures("create-processes", created, echoed, creating.more)]
+    creating, echoing = _creating(site), _echoing(site)
+    created, echoed = await in_turn(site.bench.scale.rounds, creating.rate, echoing.rate)
+    return [Figures("create-processes", created, echoed, _costs(creating, echoing))]
 
 
 async def create_at_half(site: Site) -> list[Figures]:

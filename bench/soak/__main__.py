@@ -7,16 +7,11 @@ Exit status: 0 when there was no error and all counts agree, 1 otherwise.
 """
 
 import argparse
-import asyncio
-import signal
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from bench.harness import FULL, Bench
-from bench.load import CompilerMissingError, Replay
+from bench.harness import FULL, Bench, run
 from bench.results import write
 from bench.site import site
 from bench.soak.run import Plan, soak
@@ -33,9 +28,7 @@ def main() -> None:
     """Run, print, write."""
     arguments = _arguments()
     plan = Plan(arguments.minutes * 60, arguments.share, arguments.slice_seconds, arguments.tried)
-    with tempfile.TemporaryDirectory(prefix="draftstore-soak-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        found = asyncio.run(_run(Path(folder), plan))
+    found = run(FULL, lambda bench: _run(bench, plan))
     print(f"\n{table(found)}")
     if not arguments.dry_run:
         write(arguments.output, found)
@@ -44,16 +37,7 @@ def main() -> None:
     sys.exit(int(bool(found["errors"] or found["end"]["disagreements"])))
 
 
-async def _run(folder: Path, plan: Plan) -> dict[str, Any]:
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  this is one
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    began = time.monotonic()
-    try:
-        replay = Replay(folder)
-    except CompilerMissingError as error:
-        sys.exit(str(error))
-    bench = Bench(FULL, folder, replay, lambda told: print(f"{time.monotonic() - began:5.0f} s  {told}", flush=True))
+async def _run(bench: Bench, plan: Plan) -> dict[str, Any]:
     async with site(bench, CLEANER_INTERVAL=CLEANER_INTERVAL, TEND_INTERVAL=TEND_INTERVAL) as place:
         return await soak(place, plan)
 
