@@ -52,7 +52,7 @@ bench: $(VENV)/installed-for-tests ## measure everything beside its reference, f
 
 .PHONY: bench-quick
 bench-quick: $(VENV)/installed-for-tests ## the same lines in a minute and a half, with small sizes; writes nothing
-	@PYTHONPATH=tests $(BIN)/python -m bench --quick $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m bench --quick --dry-run $(ARGS)
 
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/installed-for-tests ## only the gateway's line: CPU of a request beside a bare proxy; writes nothing

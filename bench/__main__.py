@@ -2,6 +2,7 @@
 
 `make bench` takes up to ten minutes, writes bench/results.json and the table in docs/performance.md. `make bench-quick`
 takes up to a minute and a half, with few short rounds and small sizes: it shows that all is well, and writes nothing.
+With --only the other lines stay as they were.
 Needs a C compiler, for the client that makes the load. Exit status: 0 when every line was measured, 1 when one could
 not be; with --check also 1 when a target is not met.
 """
@@ -31,11 +32,11 @@ def main() -> None:
     scale = QUICK if arguments.quick else FULL
     began = time.monotonic()
     figures = run(scale, lambda bench: _run(bench, arguments.only or NAMES))
-    results = merged(None if arguments.quick else read(arguments.output), figures)
+    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full)
     measured = {each.name for each in figures}
     lines = [line for line in results["lines"] if line["name"] in measured]
     print(f"\n{text(lines)}\n{time.monotonic() - began:.0f} s{', quick: sizes are small' if arguments.quick else ''}")
-    if not (arguments.quick or arguments.dry_run):
+    if not arguments.dry_run:
         _keep(arguments.output, results)
     sys.exit(_status(lines, check=arguments.check))
 
@@ -89,11 +90,11 @@ def _failed(bench: Bench, names: Collection[str], error: Exception) -> list[Figu
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few short rounds, small sizes, nothing written")
+    parser.add_argument("--quick", action="store_true", help="few short rounds, small sizes")
     parser.add_argument("--only", action="append", choices=NAMES, metavar="LINE", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is not met")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where results go; other lines there stay")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where results go (bench/results.json)")
     return parser.parse_args()
 
 

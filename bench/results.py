@@ -76,11 +76,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def merged(old: Mapping[str, Any] | None, figures: Iterable[Figures]) -> dict[str, Any]:
+def merged(old: Mapping[str, Any] | None, figures: Iterable[Figures], *, full: bool = True) -> dict[str, Any]:
     """Results with these lines new, in the order of the table; the others as they were in `old`."""
+    full = full and (old is None or old["full"])
     lines = {line["name"]: line for line in (old or {}).get("lines", [])}
     lines |= {each.name: each.line() for each in figures}
-    return {"lines": [lines[name] for name in NAMES if name in lines], "machine": machine()}
+    return {"lines": [lines[name] for name in NAMES if name in lines], "machine": machine(), "full": full}
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -15,7 +15,8 @@ def table(results: Mapping[str, Any]) -> str:
     rows = "\n".join(_row(line) for line in results["lines"])
     machine = results["machine"]
     where = f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}"
-    return f"{_HEAD}\n{rows}\n\nOn {where}, Python {machine['python']}, the load included."
+    small = "" if results["full"] else " **A quick run: few short rounds, small sizes.**"
+    return f"{_HEAD}\n{rows}\n\nOn {where}, Python {machine['python']}, the load included.{small}"
 
 
 def inserted(document: str, results: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bench.lines import BY_NAME, NAMES
 from bench.results import Figures, merged
-from bench.table import inserted
+from bench.table import inserted, table
 
 ROOT = Path(__file__).parents[2]
 RESULTS: dict[str, Any] = json.loads((ROOT / "bench" / "results.json").read_text())
@@ -46,8 +46,14 @@ def test_a_line_is_the_median_of_its_rounds() -> None:
     assert line["spread"]["value"] == (100, 400)
 
 
+def test_a_table_with_a_line_of_a_quick_run_says_so() -> None:
+    quick = merged(None, [Figures("create", [400], [1000])], full=False)
+    assert "A quick run" in table(merged(quick, [Figures("batch", [400], [1000])]))
+    assert "A quick run" not in table(merged(None, [Figures("create", [400], [1000])]))
+
+
 def test_a_line_that_failed_is_not_met_and_keeps_the_others() -> None:
-    old = {"lines": [Figures("create", [400], [1000]).line()]}
+    old = merged(None, [Figures("create", [400], [1000])])
     created, batch = merged(old, [Figures("batch", failed="no such route")])["lines"]
     assert created["met"]
     assert (batch["value"], batch["met"], batch["failed"]) == (None, False, "no such route")
