@@ -17,6 +17,7 @@ from typing import Any
 from bench.harness import FULL, QUICK, Bench, run
 from bench.lines import NAMES
 from bench.load import LoadError
+from bench.neighbours import TOO_MUCH, watched
 from bench.plan import PLAN, Group, Step
 from bench.results import Figures, merged, read, write
 from bench.table import inserted, text
@@ -31,11 +32,14 @@ def main() -> None:
     arguments = _arguments()
     scale = QUICK if arguments.quick else FULL
     began = time.monotonic()
+    others = watched()
     figures = run(scale, lambda bench: _run(bench, arguments.only or NAMES))
-    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full)
+    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full, others=others())
     measured = {each.name for each in figures}
     lines = [line for line in results["lines"] if line["name"] in measured]
     print(f"\n{text(lines)}\n{time.monotonic() - began:.0f} s{', quick: sizes are small' if arguments.quick else ''}")
+    if results["others"] > TOO_MUCH:
+        print(f"Others used {results['others']:.0%} of the machine meanwhile: do not rely on these figures.")
     if not arguments.dry_run:
         _keep(arguments.output, results)
     sys.exit(_status(lines, check=arguments.check))

@@ -76,12 +76,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def merged(old: Mapping[str, Any] | None, figures: Iterable[Figures], *, full: bool = True) -> dict[str, Any]:
-    """Results with these lines new, in the order of the table; the others as they were in `old`."""
+def merged(
+    old: Mapping[str, Any] | None, figures: Iterable[Figures], *, full: bool = True, others: float = 0
+) -> dict[str, Any]:
+    """Results with these lines new, in the order of the table; the rest as they were in `old`.
+
+    `others` is the share of the machine that others used meanwhile. The worst that holds for a line holds for all.
+    """
     full = full and (old is None or old["full"])
+    others = max(others, old["others"] if old else 0)
     lines = {line["name"]: line for line in (old or {}).get("lines", [])}
     lines |= {each.name: each.line() for each in figures}
-    return {"lines": [lines[name] for name in NAMES if name in lines], "machine": machine(), "full": full}
+    return {
+        "lines": [lines[name] for name in NAMES if name in lines],
+        "machine": machine(),
+        "full": full,
+        "others": others,
+    }
 
 
 def read(path: Path) -> dict[str, Any] | None:

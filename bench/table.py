@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.lines import BY_NAME
+from bench.neighbours import TOO_MUCH
 
 BEGIN, END = "<!-- results: made by `make bench` -->", "<!-- end of results -->"
 
@@ -15,8 +16,14 @@ def table(results: Mapping[str, Any]) -> str:
     rows = "\n".join(_row(line) for line in results["lines"])
     machine = results["machine"]
     where = f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}"
+    return f"{_HEAD}\n{rows}\n\nOn {where}, Python {machine['python']}, the load included.{_doubts(results)}"
+
+
+def _doubts(results: Mapping[str, Any]) -> str:
     small = "" if results["full"] else " **A quick run: few short rounds, small sizes.**"
-    return f"{_HEAD}\n{rows}\n\nOn {where}, Python {machine['python']}, the load included.{small}"
+    if results["others"] <= TOO_MUCH:
+        return small
+    return f"{small} **Others used {results['others']:.0%} of the machine meanwhile: do not rely on these figures.**"
 
 
 def inserted(document: str, results: Mapping[str, Any]) -> str:

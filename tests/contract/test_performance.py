@@ -52,6 +52,13 @@ def test_a_table_with_a_line_of_a_quick_run_says_so() -> None:
     assert "A quick run" not in table(merged(None, [Figures("create", [400], [1000])]))
 
 
+def test_a_table_of_a_run_that_was_disturbed_says_so() -> None:
+    alone = merged(None, [Figures("create", [400], [1000])], others=0.01)
+    disturbed = merged(alone, [Figures("batch", [400], [1000])], others=0.4)
+    assert "Others used 40%" in table(disturbed)
+    assert "Others used" not in table(alone)
+
+
 def test_a_line_that_failed_is_not_met_and_keeps_the_others() -> None:
     old = merged(None, [Figures("create", [400], [1000])])
     created, batch = merged(old, [Figures("batch", failed="no such route")])["lines"]
