@@ -61,7 +61,7 @@ def token(
 
 async def verify(text: str, verifier: TokenVerifier | None = None) -> Mapping[str, Any]:
     verifier = verifier or TokenVerifier(JwksCache(Issuer().fetch))
-    return await verifier.verify(text, audience="storage", kind=KIND)
+    return await verifier.verify(text, audience="storage", kind=KIND, read=dict)
 
 
 async def test_a_good_token_says_who_calls() -> None:

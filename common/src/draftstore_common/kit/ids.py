@@ -20,4 +20,8 @@ def uuid7() -> UUID:
 
 def random_base62(length: int) -> str:
     """`length` characters, each of 5.95 bits from the system's secure source."""
-    return "".join(secrets.choice(BASE62) for _ in range(length))
+    number, characters = secrets.randbelow(62**length), []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        characters.append(BASE62[digit])
+    return "".join(characters)
