@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -143,8 +144,8 @@ async def test_a_verified_token_is_not_accepted_after_its_time() -> None:
     verifier = TokenVerifier(JwksCache(Issuer().fetch))
     text = token(exp=int(time.time()) + 60)
     await verify(text, verifier)
-    for digest, (kid, claims) in verifier._verified.items():
-        verifier._verified[digest] = kid, {**claims, "exp": time.time() - 1}
+    for digest, verified in verifier._verified.items():
+        verifier._verified[digest] = replace(verified, expires_at=int(time.time()) - 1)
     verifier._keys = JwksCache(Issuer().fetch)
     assert (await verify(text, verifier))["sub"] == "drafts", "checked again, and still good"
 
