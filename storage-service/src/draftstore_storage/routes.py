@@ -8,14 +8,22 @@ from draftstore_common.access import only
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import Request as Empty
 from draftstore_common.contracts.identity import ServiceName
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_storage.context import Context
 from draftstore_storage.service import StorageService
 
-drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))], tags=["drafts"])
-cleaning = APIRouter(
-    prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))], tags=["cleaning"]
+drafts = APIRouter(
+    route_class=DirectRoute, prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))], tags=["drafts"]
 )
-reconciling = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.CLEANER))], tags=["reconciling"])
+cleaning = APIRouter(
+    route_class=DirectRoute,
+    prefix="/internal",
+    dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))],
+    tags=["cleaning"],
+)
+reconciling = APIRouter(
+    route_class=DirectRoute, prefix="/internal", dependencies=[Depends(only(ServiceName.CLEANER))], tags=["reconciling"]
+)
 
 
 async def _service(request: Request) -> StorageService:
@@ -30,6 +38,12 @@ Service = Annotated[StorageService, Depends(_service)]
 async def presign_put(body: wire.PresignPut, service: Service) -> wire.SignedRequest:
     """A URL for one PUT of what was declared."""
     return await service.presign_put(body)
+
+
+@drafts.post("/presign/put-batch")
+async def presign_puts(body: wire.PresignPuts, service: Service) -> wire.SignedRequests:
+    """A URL for each PUT, in the same order."""
+    return await service.presign_puts(body)
 
 
 @drafts.post("/presign/form")
