@@ -94,7 +94,8 @@ def _compiled(spelling: _Spelling) -> re.Pattern[str]:
 _AS_IT_IS = _compiled(_Spelling(escapes=False))
 _ESCAPED = _compiled(_Spelling(escapes=True))
 
-_MARKS = ("ds_", "eyj", "://", "private key-", *_SIGNED, *_NAMED, *_SCHEMES)
+_ALL_MARKS = ("ds_", "eyj", "://", "private key-", *_SIGNED, *_NAMED, *_SCHEMES)
+_MARKS = tuple(mark for mark in _ALL_MARKS if not any(other != mark and other in mark for other in _ALL_MARKS))
 """What every secret of the patterns has in it, once nothing is escaped and all is lower case."""
 
 _BACKSLASHED = re.compile(rf"{_BACKSLASHES}(?:u00|x)([0-9A-Fa-f]{{2}})")
@@ -103,12 +104,23 @@ _ROUNDS = 10
 
 def redact(text: str) -> str:
     """The text with every secret masked (`***`)."""
-    escaped = "%" in text or "\\" in text
-    plain = _unescaped(text) if escaped else text
     # Most lines have nothing of the kind, and the patterns cost ten times as much as this look.
-    if not any(map(plain.lower().__contains__, _MARKS)):
+    if not may_hold_secret(text):
         return text
-    return (_ESCAPED if escaped else _AS_IT_IS).sub(_masked, text)
+    return (_ESCAPED if _is_escaped(text) else _AS_IT_IS).sub(_masked, text)
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether anything in the text could be masked. Every mark is free of quotes, commas, white space but in `KEY-`.
+
+    So of a text that is put together from others with such between them, it is enough to ask about the others.
+    """
+    plain = (_unescaped(text) if _is_escaped(text) else text).lower()
+    return any(mark in plain for mark in _MARKS)
+
+
+def _is_escaped(text: str) -> bool:
+    return "%" in text or "\\" in text
 
 
 def _unescaped(text: str) -> str:
