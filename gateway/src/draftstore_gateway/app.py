@@ -37,6 +37,8 @@ _OPERATIONS = frozenset(
     {"/health", "/health/live", "/health/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
 )
 
+_PARENT, _STATE = TRACEPARENT.encode(), TRACESTATE.encode()
+
 
 class Gateway:
     """Gives every request its id and its place in a trace, and sends it to where it is answered."""
@@ -55,7 +57,7 @@ class Gateway:
                 await self._operations(scope, receive, send)
             case "http":
                 request_id.set(new_request_id())
-                trace.set(Trace.adopt(_values(scope, TRACEPARENT), _values(scope, TRACESTATE)))
+                trace.set(Trace.adopt(_values(scope, _PARENT), _values(scope, _STATE)))
                 await self._http(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,9 +74,8 @@ class Gateway:
             await response(scope, receive, send)
 
 
-def _values(scope: Scope, name: str) -> list[str]:
-    wanted = name.encode()
-    return [value.decode("latin-1") for header, value in scope["headers"] if header == wanted]
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for header, value in scope["headers"] if header == name]
 
 
 def _with_own_id(scope: Scope) -> Scope:

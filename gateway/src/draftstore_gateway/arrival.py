@@ -5,11 +5,11 @@ keys, or sent leak reports without any, could hold them all. So a body that does
 place is taken.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from draftstore_common.kit.context import remaining
 from draftstore_gateway.exchange import RequestBody
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.bulkhead import Bulkhead
 
 SMALL = 64 * 1024
@@ -34,14 +34,14 @@ class Arrival:
         if limit is None or body.empty:
             await pass_on()
             return
-        async with asyncio.timeout(remaining()):
+        with Patience(remaining()):
             await body.gather(SMALL)
         if body.over:
             await pass_on()
             return
         await self._large.enter()
         try:
-            async with asyncio.timeout(remaining()):
+            with Patience(remaining()):
                 await body.gather(limit)
             await pass_on()
         finally:

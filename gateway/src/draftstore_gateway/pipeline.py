@@ -4,7 +4,6 @@ shape → route → size → key → address → verdict → place → limits �
 and nothing behind the gateway hears of it.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import Route, RouteTable
 from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path
@@ -118,9 +118,10 @@ class Pipeline:
         exchange = Exchange(scope, receive, send, self._client(scope))
         try:
             error = await self._outcome(exchange)
-            self._refusals.note(
-                error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
-            )
+            if error is not None:
+                self._refusals.note(
+                    error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
+                )
             await _settle(exchange, error)
         finally:  # a server that shuts down cancels us: what it cut off is logged too
             exchange.log()
@@ -145,7 +146,7 @@ class Pipeline:
         if route.deprecation is not None:
             exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
-        if route.max_body is not None and not exchange.body.empty:
+        if route.max_body is not None and b"content-encoding" in exchange.fields and not exchange.body.empty:
             check_coding(exchange.headers)
         await (self._serve_anybody if route.anonymous else self._serve_key)(exchange, route)
 
@@ -230,18 +231,13 @@ class Pipeline:
             has_body=not exchange.body.empty,
             streams=streams,
         )
-        async with asyncio.timeout(IDLE_TIMEOUT if streams else remaining()) as patience:
-            exchange.notify(partial(_renew, patience), of_body=streams)
+        # A JSON answer has to begin in time, anything streamed to move at all.
+        with Patience(IDLE_TIMEOUT if streams else remaining()) as patience:
+            exchange.notify(partial(patience.renew, IDLE_TIMEOUT), of_body=streams)
             try:
                 await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)
             finally:
                 exchange.notify(nothing, of_body=True)
-
-
-def _renew(patience: asyncio.Timeout) -> None:
-    """Something moved. A JSON answer has to begin in time, anything streamed to move at all."""
-    if not patience.expired():
-        patience.reschedule(asyncio.get_running_loop().time() + IDLE_TIMEOUT)
 
 
 def _check_power(route: Route, principal: Principal) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.kit.logging import HumanFormatter, JsonFormatter
-from draftstore_common.kit.redaction import redact
+from draftstore_common.kit.redaction import _MARKS, _STEMS, redact
 
 BASE64URL = string.ascii_letters + string.digits + "-_"
 HEX = "0123456789abcdef"
@@ -164,6 +164,10 @@ def test_the_text_of_an_exception_and_its_traceback_are_masked() -> None:
 def test_a_hostile_line_of_a_megabyte_is_masked_at_once(piece: str) -> None:
     line = "password=x " + piece * (1_000_000 // len(piece))
     assert "password=***" in redact(line)
+
+
+def test_what_is_looked_for_first_is_in_every_mark() -> None:
+    assert [mark for mark in _MARKS if not any(stem in mark for stem in _STEMS)] == []
 
 
 def _fail_with(text: str) -> None:

@@ -94,9 +94,25 @@ def _compiled(spelling: _Spelling) -> re.Pattern[str]:
 _AS_IT_IS = _compiled(_Spelling(escapes=False))
 _ESCAPED = _compiled(_Spelling(escapes=True))
 
-_ALL_MARKS = ("ds_", "eyj", "://", "private key-", *_SIGNED, *_NAMED, *_SCHEMES)
-_MARKS = tuple(mark for mark in _ALL_MARKS if not any(other != mark and other in mark for other in _ALL_MARKS))
+_MARKS = ("ds_", "eyj", "://", "private key-", *_SIGNED, *_NAMED, *_SCHEMES)
 """What every secret of the patterns has in it, once nothing is escaped and all is lower case."""
+
+_STEMS = (
+    "ds_",
+    "eyj",
+    "://",
+    "key",
+    "signature",
+    "credential",
+    "token",
+    "pass",
+    "auth",
+    "secret",
+    "bear",
+    "basic",
+    "aws4",
+)
+"""What every mark has in it: looked for first, being fewer."""
 
 _BACKSLASHED = re.compile(rf"{_BACKSLASHES}(?:u00|x)([0-9A-Fa-f]{{2}})")
 _ROUNDS = 10
@@ -116,7 +132,7 @@ def may_hold_secret(text: str) -> bool:
     So of a text that is put together from others with such between them, it is enough to ask about the others.
     """
     plain = (_unescaped(text) if _is_escaped(text) else text).lower()
-    return any(mark in plain for mark in _MARKS)
+    return any(map(plain.__contains__, _STEMS)) and any(map(plain.__contains__, _MARKS))
 
 
 def _is_escaped(text: str) -> bool:

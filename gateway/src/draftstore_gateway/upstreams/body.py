@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
+from draftstore_gateway.patience import Patience
+
 FIRST_LOOK = 0.05
 """Seconds a service has before it is looked whether its client still waits."""
 
@@ -44,12 +46,12 @@ class ClientBody:
 
 
 class EndsWithClient:
-    """Lets `presence` expire when the client leaves.
+    """Ends `presence` when the client leaves.
 
     Looked for from `FIRST_LOOK` seconds on: whoever left before is found gone then, and most answers come sooner.
     """
 
-    def __init__(self, body: ClientBody, presence: asyncio.Timeout) -> None:
+    def __init__(self, body: ClientBody, presence: Patience) -> None:
         self._body = body
         self._presence = presence
         self._watcher: asyncio.Task[None] | None = None
@@ -68,4 +70,4 @@ class EndsWithClient:
 
     async def _watch(self) -> None:
         await self._body.departure()
-        self._presence.reschedule(asyncio.get_running_loop().time())
+        self._presence.end()

@@ -1,6 +1,5 @@
 """A service in another process, over pooled connections."""
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Self
@@ -12,6 +11,7 @@ from yarl import URL
 
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.kit.errors import chain
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
 from draftstore_gateway.upstreams.body import ClientBody, EndsWithClient
 from draftstore_gateway.upstreams.retries import RetryBudget
@@ -66,10 +66,11 @@ class HttpUpstream:
         """As `Upstream.forward`; a client that leaves closes the connection to the service."""
         body = ClientBody(receive, has_body=request.has_body)
         try:
-            async with asyncio.timeout(None) as presence, EndsWithClient(body, presence):
-                await self._relay(request, body, send)
+            with Patience(None) as presence:
+                async with EndsWithClient(body, presence):
+                    await self._relay(request, body, send)
         except TimeoutError:
-            if not presence.expired():
+            if not presence.over:
                 raise
 
     async def _relay(self, request: Forwarded, body: ClientBody, send: Send) -> None:
