@@ -17,6 +17,7 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Audience, Principal, Verdict
 from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id, set_timeout
 from draftstore_common.kit.errors import Problem, chain
+from draftstore_common.kit.logging import log_request
 from draftstore_common.kit.trace import trace_headers
 from draftstore_gateway.address import Address, ClientAddress
 from draftstore_gateway.admission import Admission
@@ -79,7 +80,7 @@ class Exchange:
 
     def log(self) -> None:
         """The access line: neither query nor headers, where secrets could be."""
-        extra: dict[str, object] = {
+        fields: dict[str, object] = {
             "method": self.method,
             "path": self.path,
             "status": self.answer.status,
@@ -88,8 +89,8 @@ class Exchange:
             "client": self.client_text,
         }
         if self.principal is not None:
-            extra["tenant_id"], extra["key_id"] = self.principal.tenant_id, self.principal.key_id
-        log.info("request", extra=extra)
+            fields["tenant_id"], fields["key_id"] = self.principal.tenant_id, self.principal.key_id
+        log_request(log, fields)
 
 
 class Pipeline:
