@@ -44,7 +44,8 @@ class ScriptedStore:
         assert task is not None
         self.connections.add(task)
         try:
-            await self._answer(reader, writer)
+            while await self._answer(reader, writer):
+                continue
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the client left
         finally:
@@ -58,7 +59,8 @@ class ScriptedStore:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection stays open for another request: if the answer says so, and the request had no body."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -67,6 +69,7 @@ class ScriptedStore:
         else:
             writer.write(reply)
             await writer.drain()
+        return b"connection: keep-alive" in reply
 
 
 @asynccontextmanager

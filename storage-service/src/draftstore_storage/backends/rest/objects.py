@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import md5
 
 from draftstore_common.contracts import storage as wire
@@ -16,6 +16,10 @@ from draftstore_storage.signing.headers import S3Request
 from draftstore_storage.signing.sigv4 import encode_path
 
 REPLACED = {"x-amz-metadata-directive": "REPLACE", "x-amz-tagging-directive": "REPLACE"}
+
+
+_instant = lru_cache(1024)(parsedate_to_datetime)
+"""What is confirmed was mostly uploaded a moment ago: many objects, few seconds."""
 
 
 class RestObjects:
@@ -98,7 +102,7 @@ def _stored(key: str, found: Answer) -> wire.StoredObject:
         etag=_etag(found),
         content_type=headers.get("content-type"),
         checksum_sha256=full_sha256(headers.get("x-amz-checksum-sha256")),
-        last_modified=parsedate_to_datetime(headers["last-modified"]),
+        last_modified=_instant(headers["last-modified"]),
     )
 
 
