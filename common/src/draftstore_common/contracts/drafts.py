@@ -23,6 +23,9 @@ MAX_HOLD_TTL = 3600
 MAX_BUNDLE = 1000
 """Drafts one bundle may have."""
 
+MAX_BATCH = 1000
+"""Drafts one request may make."""
+
 MAX_PUT_SIZE = 5 * 1024**3
 """5 GiB, the most S3 takes in one PUT (S3 user guide, "Uploading objects")."""
 

@@ -112,8 +112,17 @@ class Database:
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection in autocommit: each statement is its own transaction. Held until the request's deadline."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
-        async with database_errors(), deadline(), self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
-            yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
+        patience = min(STATEMENT_TIMEOUT, remaining())
+        try:  # one frame and one timer for all of it: every statement of the suite passes here
+            async with asyncio.timeout(min(CONNECT_TIMEOUT, patience)) as limit:
+                connection = await self._pool.acquire()
+                try:
+                    limit.reschedule(asyncio.get_running_loop().time() + patience)
+                    yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
+                finally:
+                    await self._pool.release(connection, timeout=CONNECT_TIMEOUT)
+        except _AWAY as error:
+            raise DatabaseUnavailable from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
