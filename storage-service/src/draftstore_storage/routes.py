@@ -32,6 +32,12 @@ async def presign_put(body: wire.PresignPut, service: Service) -> wire.SignedReq
     return await service.presign_put(body)
 
 
+@drafts.post("/presign/put-batch")
+async def presign_puts(body: wire.PresignPuts, service: Service) -> wire.SignedRequests:
+    """A URL for each PUT, in the same order."""
+    return await service.presign_puts(body)
+
+
 @drafts.post("/presign/form")
 async def presign_form(body: wire.PresignForm, service: Service) -> wire.SignedRequest:
     """A form for one POST within the declared sizes."""

@@ -28,6 +28,10 @@ class StorageService:
         check_key("draft", request.key)
         return await self._store.urls.put(request)
 
+    async def presign_puts(self, request: wire.PresignPuts) -> wire.SignedRequests:
+        """A URL for each PUT, in the same order; none if a key is not one."""
+        return wire.SignedRequests(items=[await self.presign_put(item) for item in request.items])
+
     async def presign_form(self, request: wire.PresignForm) -> wire.SignedRequest:
         """A form for one POST within the declared sizes."""
         check_key("draft", request.key)

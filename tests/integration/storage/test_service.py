@@ -113,6 +113,22 @@ async def test_a_draft_is_uploaded_looked_at_copied_read_and_deleted(running: Ru
     assert (gone.value.code, gone.value.http_status) == ("object_not_found", 404)
 
 
+async def test_many_uploads_are_signed_at_once_in_their_order(running: Running) -> None:
+    asked = [wire.PresignPut(key=running.bench.key(), expires_in=60, size=size) for size in (len(BODY), 1, 2)]
+    first, *others = await running.client().presign_puts(asked)
+    answer = await running.bench.http.put(first.url, content=BODY, headers=first.headers)
+    assert answer.status_code == 200, answer.text
+    assert (await running.client().head("draft", asked[0].key)).size == len(BODY)
+    assert [signed.headers["Content-Length"] for signed in others] == ["1", "2"]
+
+
+async def test_one_bad_key_among_many_uploads_refuses_them_all(running: Running) -> None:
+    asked = [wire.PresignPut(key=key, expires_in=60) for key in ("good", "not//good")]
+    with pytest.raises(RelayedProblem) as refused:
+        await running.client().presign_puts(asked)
+    assert (refused.value.code, refused.value.http_status) == ("invalid_key", 422)
+
+
 async def test_a_form_is_signed_and_accepted(running: Running) -> None:
     key = running.bench.key()
     signed = await running.post("/internal/presign/form", {"key": key, "expires_in": 60, "max_size": 100})
@@ -173,7 +189,7 @@ async def test_the_cleaner_lists_looks_and_deletes_and_nothing_else(running: Run
 
 async def test_no_route_is_open_to_anyone_else(running: Running) -> None:
     routes = [path for path in running.app.openapi()["paths"] if path.startswith("/internal/")]
-    assert len(routes) == 15
+    assert len(routes) == 16
     strangers = [
         (None, 401),
         (running.issuer.token(ServiceName.GATEWAY, Audience.STORAGE), 404),

@@ -15,6 +15,11 @@ class StorageClient(ServiceClient):
         """A URL that accepts one PUT of what was declared, and nothing else."""
         return await self._ask("/internal/presign/put", request, wire.SignedRequest)
 
+    async def presign_puts(self, requests: list[wire.PresignPut]) -> list[wire.SignedRequest]:
+        """A URL for each of up to 1,000 PUTs, in the same order; `invalid_key` (422) if any key is none."""
+        asked = wire.PresignPuts(items=requests)
+        return (await self._ask("/internal/presign/put-batch", asked, wire.SignedRequests)).items
+
     async def presign_get(self, request: wire.PresignGet) -> wire.SignedRequest:
         """A URL that reads one object."""
         return await self._ask("/internal/presign/get", request, wire.SignedRequest)

@@ -123,6 +123,12 @@ class PresignPut(Request):
     checksum_sha256: Sha256 | None = None
 
 
+class PresignPuts(Request):
+    """Up to 1,000 URLs at once; one draft each."""
+
+    items: list[PresignPut] = Field(min_length=1, max_length=1000)
+
+
 class PresignForm(Request):
     """A POST policy for one key, with the sizes it accepts."""
 
@@ -166,6 +172,12 @@ class SignedRequest(Answer):
     headers: dict[str, str] = {}
     fields: dict[str, str] | None = None
     expires_at: Instant
+
+
+class SignedRequests(Answer):
+    """One for each that was asked for, in the same order."""
+
+    items: list[SignedRequest]
 
 
 class CreateMultipart(Request):
