@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from draftstore_common.contracts.base import BucketRole
+from draftstore_storage.domain import Buckets
 from draftstore_storage.signing.sigv4 import encode_path
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -21,9 +23,17 @@ class Address:
         return self.prefix + "/" + encode_path(key)
 
     @property
-    def form_url(self) -> str:
-        """Where a POST form goes: the bucket itself."""
-        return self.origin + (self.prefix or "/")
+    def bucket_path(self) -> str:
+        """The path of the bucket itself."""
+        return self.prefix or "/"
+
+
+def addresses(endpoint: str, buckets: Buckets, *, virtual_hosts: bool) -> dict[BucketRole, Address]:
+    """Both buckets behind an endpoint."""
+    return {
+        "main": address(endpoint, buckets.main, virtual_hosts=virtual_hosts),
+        "draft": address(endpoint, buckets.draft, virtual_hosts=virtual_hosts),
+    }
 
 
 def address(endpoint: str, bucket: str, *, virtual_hosts: bool) -> Address:

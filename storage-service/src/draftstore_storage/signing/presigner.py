@@ -6,16 +6,15 @@ nothing is stored.
 
 import json
 from base64 import b64encode
-from datetime import datetime, timedelta
 from typing import Literal
 
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.kit.clock import Clock, utc_now
 from draftstore_storage.domain import Buckets, base64_sha256
-from draftstore_storage.signing.addresses import Address, address
+from draftstore_storage.signing.addresses import addresses
 from draftstore_storage.signing.credentials import CredentialSource
-from draftstore_storage.signing.sigv4 import ALGORITHM, Stamp, Stamps, encode
+from draftstore_storage.signing.sigv4 import ALGORITHM, Stamp, Stamps, canonical_headers, canonical_query
 
 _NOTHING: dict[str, str] = {}
 
@@ -57,10 +56,7 @@ class Presigner:
         self._clock = clock
         self._buckets = buckets
         self._guards = _NOTHING
-        self._addresses: dict[BucketRole, Address] = {
-            "main": address(endpoint, buckets.main, virtual_hosts=virtual_hosts),
-            "draft": address(endpoint, buckets.draft, virtual_hosts=virtual_hosts),
-        }
+        self._addresses = addresses(endpoint, buckets, virtual_hosts=virtual_hosts)
 
     def guard_uploads(self) -> None:
         """From now on, forbid the headers of `GUARDS` in every upload URL: this store takes them unsigned."""
@@ -91,7 +87,8 @@ class Presigner:
     async def form(self, request: wire.PresignForm) -> wire.SignedRequest:
         """A form for this key of the draft bucket, these sizes, this type or family of types, and no other field."""
         stamp = await self._stamp()
-        expires_at = _expires_at(stamp, request.expires_in)
+        expires_at = stamp.window(request.expires_in).expires_at
+        where = self._addresses["draft"]
         declared, proof = _declared_fields(request), _proof_fields(request, stamp)
         policy = {
             "expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -105,7 +102,7 @@ class Presigner:
         encoded = b64encode(json.dumps(policy).encode()).decode()
         return wire.SignedRequest(
             method="POST",
-            url=self._addresses["draft"].form_url,
+            url=where.origin + where.bucket_path,
             fields={**declared, **proof, "policy": encoded, "x-amz-signature": stamp.key.sign(encoded)},
             expires_at=expires_at,
         )
@@ -122,34 +119,20 @@ class Presigner:
         guards: dict[str, str] = _NOTHING,
     ) -> wire.SignedRequest:
         stamp = await self._stamp()
-        expires_at = _expires_at(stamp, lifetime)
+        window = stamp.window(lifetime)
         where = self._addresses[role]
         path = where.path(key)
-        lines = {"host": where.host, **{name.lower(): " ".join(headers[name].split()) for name in headers}, **guards}
-        names = sorted(lines)
-        canonical_query = _query(stamp, int((expires_at - stamp.now).total_seconds()), names, {**query, **guards})
-        signed_lines = "".join(f"{name}:{lines[name]}\n" for name in names)
-        request = f"{method}\n{path}\n{canonical_query}\n{signed_lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
-        url = f"{where.origin}{path}?{canonical_query}&X-Amz-Signature={stamp.sign_request(request)}"
-        return wire.SignedRequest(method=method, url=url, headers=headers, expires_at=expires_at)
+        names, lines = canonical_headers(
+            {"host": where.host, **{name.lower(): headers[name] for name in headers}, **guards}
+        )
+        others = canonical_query({**query, **guards})  # in lower case, and so behind ours
+        canonical = f"{window.query}{names.replace(';', '%3B')}{others and '&' + others}"
+        signature = stamp.sign_request(f"{method}\n{path}\n{canonical}\n{lines}\n{names}\nUNSIGNED-PAYLOAD")
+        url = f"{where.origin}{path}?{canonical}&X-Amz-Signature={signature}"
+        return wire.SignedRequest(method=method, url=url, headers=headers, expires_at=window.expires_at)
 
     async def _stamp(self) -> Stamp:
         return self._stamps.at(self._clock(), await self._credentials.current())
-
-
-def _expires_at(stamp: Stamp, lifetime: int) -> datetime:
-    """The end of a signature: after `lifetime` seconds, or with the credentials that made it."""
-    wanted = stamp.now + timedelta(seconds=lifetime)
-    limit = stamp.credentials.expires_at
-    return wanted if limit is None else min(wanted, limit.replace(microsecond=0))
-
-
-def _query(stamp: Stamp, lifetime: int, names: list[str], query: dict[str, str]) -> str:
-    """The canonical query string: sorted by name. Ours begin with a capital X, and so before all others."""
-    token = stamp.credentials.session_token
-    security = f"&X-Amz-Security-Token={encode(token)}" if token else ""
-    others = "".join(f"&{name}={encode(query[name])}" for name in sorted(query))
-    return f"{stamp.query}&X-Amz-Expires={lifetime}{security}&X-Amz-SignedHeaders={'%3B'.join(names)}{others}"
 
 
 def _form_limits(request: wire.PresignForm) -> list[list[str | int]]:
@@ -176,9 +159,11 @@ def _proof_fields(request: wire.PresignForm, stamp: Stamp) -> dict[str, str]:
 
 
 def _declared(size: int | None, checksum_sha256: str | None, content_type: str | None = None) -> dict[str, str]:
-    headers = {
-        "Content-Length": None if size is None else str(size),
-        "Content-Type": content_type,
-        "x-amz-checksum-sha256": None if checksum_sha256 is None else base64_sha256(checksum_sha256),
-    }
-    return {name: value for name, value in headers.items() if value is not None}
+    headers = {}
+    if size is not None:
+        headers["Content-Length"] = str(size)
+    if content_type is not None:
+        headers["Content-Type"] = content_type
+    if checksum_sha256 is not None:
+        headers["x-amz-checksum-sha256"] = base64_sha256(checksum_sha256)
+    return headers
