@@ -160,9 +160,12 @@ def _columns(rows: Sequence[_Row]) -> list[tuple[Any, ...]]:
 
 
 def _record(row: _Row, now: datetime) -> DraftRecord:
-    """The row as it was inserted at `now`: what PostgreSQL would answer, without its bytes going to and fro."""
+    """The row as it was inserted at `now`: what PostgreSQL would answer, without its bytes going to and fro.
+
+    Not validated: the values are those of a request that was, by the same types.
+    """
     *columns, lifetime, url_life, _, _ = row
-    return DraftRecord(
+    return DraftRecord.model_construct(
         **dict(zip(_COLUMNS, columns, strict=True)),
         state="open",
         fence=0,
