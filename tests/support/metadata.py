@@ -70,10 +70,14 @@ async def create(
     metadata: Metadata, name: str = "a.jpg", tenant: UUID = DEFAULT_TENANT_ID, **more: Any
 ) -> wire.DraftRecord:
     """A new draft."""
-    fields: dict[str, Any] = {"draft_ttl": 3600, "upload_ttl": 600, "max_lifetime": 7 * 86_400, **more}
-    request = wire.CreateDraft(
-        actor=ACTOR, tenant_id=tenant, bucket="main", object_name=name, upload_type="put", **fields
-    )
+    fields: dict[str, Any] = {
+        "draft_ttl": 3600,
+        "upload_ttl": 600,
+        "max_lifetime": 7 * 86_400,
+        "bucket": "main",
+        **more,
+    }
+    request = wire.CreateDraft(actor=ACTOR, tenant_id=tenant, object_name=name, upload_type="put", **fields)
     return await metadata.drafts.create(request)
 
 

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import asyncpg
 from alembic import command
@@ -23,6 +23,8 @@ from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import CannotStart, Unavailable
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 30.0
@@ -72,6 +74,15 @@ async def database_errors() -> AsyncIterator[None]:
 def deadline() -> asyncio.Timeout:
     """Ends what this request may still do with the database. Enter it inside `database_errors`."""
     return asyncio.timeout(min(STATEMENT_TIMEOUT, remaining()))
+
+
+async def patiently(work: Awaitable[Answer]) -> Answer:
+    """What comes of work that others do with the database for this request, as long as the request may wait."""
+    try:
+        async with deadline():
+            return await work
+    except TimeoutError as error:
+        raise DatabaseUnavailable from error
 
 
 def _driver_error(error: DBAPIError) -> BaseException | None:

@@ -7,7 +7,7 @@ turn of the event loop; those who come while every lane is busy leave together a
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
@@ -19,6 +19,7 @@ _Group: TypeAlias = Sequence[tuple[Item, asyncio.Future[Result]]]
 class Together(Generic[Item, Result]):
     """Calls `work` with the items of up to `most` callers, at most `lanes` times at once; each gets its own result.
 
+    Only items for which `kind` is the same go together.
     `work` answers in the order of its items, and does all of them or none. If it fails with one of `shared`, which
     says nothing of any single item, all of its callers get that; after any other failure each item is tried alone, so
     that only whoever brought the bad one gets the error. A caller that is cancelled leaves: its item is done for
@@ -32,11 +33,13 @@ class Together(Generic[Item, Result]):
         lanes: int,
         most: int,
         shared: type[Exception],
+        kind: Callable[[Item], Hashable] = lambda _: None,
     ) -> None:
         self._work = work
         self._free = lanes
         self._most = most
         self._shared = shared
+        self._kind = kind
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._lanes: set[asyncio.Task[None]] = set()
 
@@ -55,10 +58,19 @@ class Together(Generic[Item, Result]):
     async def _lane(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                await self._settle([(item, done) for item, done in group if not done.done()])
+                await self._settle(self._next())
         finally:
             self._free += 1
+
+    def _next(self) -> _Group[Item, Result]:
+        """Whoever waits longest, and those who can go along; whoever has left stays behind."""
+        kind = self._kind(self._waiting[0][0])
+        group, left = list[tuple[Item, asyncio.Future[Result]]](), list[tuple[Item, asyncio.Future[Result]]]()
+        for one in self._waiting:
+            goes = len(group) < self._most and self._kind(one[0]) == kind
+            (group if goes else left).append(one)
+        self._waiting = left
+        return [one for one in group if not one[1].done()]
 
     async def _settle(self, group: _Group[Item, Result]) -> None:
         try:

@@ -13,13 +13,13 @@ import asyncpg
 
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import DraftRecord
-from draftstore_common.kit.database import Database, DatabaseUnavailable, deadline
+from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
 from draftstore_common.kit.ids import following, uuid7, uuid7_run
 from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import WRITE_SLACK, draft_key, warning_lead
 from draftstore_metadata.errors import Unsettled
 from draftstore_metadata.store import idempotency
-from draftstore_metadata.store.rows import DRAFT, TAKES_BYTES, Connection, Times, draft_record, seconds
+from draftstore_metadata.store.rows import DRAFT, LANES, MOST, TAKES_BYTES, Connection, Times, draft_record, seconds
 
 _COLUMNS = {
     "id": "uuid",
@@ -73,8 +73,6 @@ _MADE_BEFORE = f"""
             epoch FROM least(d.write_horizon_at - $3::interval, d.expires_at) - now())))::int ELSE 0 END AS url_ttl
     FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[]) ORDER BY d.id"""
 
-LANES = 2
-MOST = 1000
 ATTEMPTS = 10
 
 _Row = tuple[Any, ...]
@@ -93,11 +91,7 @@ class CreateStore:
         row = self._row(uuid7(), new, new)
         if new.idempotency is not None:
             return (await self._once(new, [row], new.idempotency))[0]
-        try:
-            async with deadline():
-                return _record(row, await self._together.do(row))
-        except TimeoutError as error:
-            raise DatabaseUnavailable from error
+        return _record(row, await patiently(self._together.do(row)))
 
     async def many(self, order: wire.CreateDrafts) -> list[DraftRecord]:
         """All of these, in their order, or none; of a known idempotency key those it made."""

@@ -46,6 +46,13 @@ SUBJECT_MATCHES = "(d.subject IS NULL OR d.subject = {given})"
 """A draft with a subject is seen by that subject alone; `given` is the parameter that holds the caller's."""
 
 
+LANES = 2
+"""Common statements of one kind under way at once: one more than one, so that a stuck line does not stop them all."""
+
+MOST = 1000
+"""Rows of a common statement."""
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """How long before its expiry a draft is warned of, and how long after it bytes are kept."""
