@@ -34,14 +34,16 @@ def failure(status: int, code: str) -> bytes:
 
 @dataclass
 class ScriptedStore:
-    """What it will answer, in order (the last one for ever), and the requests it got."""
+    """What it will answer, in order (the last one for ever), and the requests and connections it got."""
 
     answers: list[bytes]
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it ends."""
+        self.connections += 1
         while await self._answer(reader, writer):
             pass
 
