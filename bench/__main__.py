@@ -34,12 +34,13 @@ def main() -> None:
     began = time.monotonic()
     others = watched()
     figures = run(scale, lambda bench: _run(bench, arguments.only or NAMES))
-    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full, others=others())
+    share = others()
+    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full, others=share)
     measured = {each.name for each in figures}
     lines = [line for line in results["lines"] if line["name"] in measured]
     print(f"\n{text(lines)}\n{time.monotonic() - began:.0f} s{', quick: sizes are small' if arguments.quick else ''}")
-    if results["others"] > TOO_MUCH:
-        print(f"Others used {results['others']:.0%} of the machine meanwhile: do not rely on these figures.")
+    if share > TOO_MUCH:
+        print(f"Others used {share:.0%} of the machine meanwhile: do not rely on these figures.")
     if not arguments.dry_run:
         _keep(arguments.output, results)
     sys.exit(_status(lines, check=arguments.check))

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from bench.lines import BY_NAME, NAMES
+from bench.neighbours import TOO_MUCH
 
 Spread = tuple[float, float]
 
@@ -28,12 +29,17 @@ class Figures:
     more: Mapping[str, Any] = field(default_factory=dict)
     failed: str | None = None
 
-    def line(self) -> dict[str, Any]:
-        """The entry of `results.json`: medians, and least and most of every round."""
+    def line(self, *, full: bool, others: float) -> dict[str, Any]:
+        """The entry of `results.json`: medians, and least and most of every round.
+
+        `others` is the share of the machine that others used meanwhile. `met` is null where nothing can be judged: the
+        run was quick, and so not what the line says, or it was disturbed.
+        """
         known = BY_NAME[self.name]
         ratios = [own / other for own, other in zip(self.values, self.references, strict=False)]
         value, reference, ratio = (_median(each) for each in (self.values, self.references, ratios))
         decisive = ratio if known.target.of == "ratio" else value
+        judged = full and others <= TOO_MUCH
         spread = {"value": self.values, "reference": self.references, "ratio": ratios}
         return {
             "name": self.name,
@@ -42,9 +48,11 @@ class Figures:
             "reference": reference,
             "ratio": ratio,
             "target": known.target.text(known.unit),
-            "met": decisive is not None and known.target.met(decisive),
+            "met": (decisive is not None and known.target.met(decisive)) if judged else None,
             "spread": {name: _spread(figures) for name, figures in spread.items() if figures},
             "rounds": len(self.values),
+            "full": full,
+            "others": others,
             **({"more": dict(self.more)} if self.more else {}),
             **({"failed": self.failed} if self.failed else {}),
         }
@@ -79,20 +87,10 @@ def machine() -> dict[str, Any]:
 def merged(
     old: Mapping[str, Any] | None, figures: Iterable[Figures], *, full: bool = True, others: float = 0
 ) -> dict[str, Any]:
-    """Results with these lines new, in the order of the table; the rest as they were in `old`.
-
-    `others` is the share of the machine that others used meanwhile. The worst that holds for a line holds for all.
-    """
-    full = full and (old is None or old["full"])
-    others = max(others, old["others"] if old else 0)
+    """Results with these lines new, in the order of the table; the rest as they were in `old`."""
     lines = {line["name"]: line for line in (old or {}).get("lines", [])}
-    lines |= {each.name: each.line() for each in figures}
-    return {
-        "lines": [lines[name] for name in NAMES if name in lines],
-        "machine": machine(),
-        "full": full,
-        "others": others,
-    }
+    lines |= {each.name: each.line(full=full, others=others) for each in figures}
+    return {"lines": [lines[name] for name in NAMES if name in lines], "machine": machine()}
 
 
 def read(path: Path) -> dict[str, Any] | None:

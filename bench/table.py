@@ -8,6 +8,7 @@ from bench.neighbours import TOO_MUCH
 
 BEGIN, END = "<!-- results: made by `make bench` -->", "<!-- end of results -->"
 
+_MET = {True: "yes", False: "**no**", None: "not judged"}
 _HEAD = "| what | figure | reference | figure | ratio | wanted | met |\n|---|--:|---|--:|--:|--:|---|"
 
 
@@ -20,10 +21,13 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def _doubts(results: Mapping[str, Any]) -> str:
-    small = "" if results["full"] else " **A quick run: few short rounds, small sizes.**"
-    if results["others"] <= TOO_MUCH:
+    """Why some lines are not judged; nothing when all are."""
+    quick = sum(not line["full"] for line in results["lines"])
+    worst = max((line["others"] for line in results["lines"]), default=0)
+    small = f"\n**Lines of a quick run, with few short rounds and small sizes: {quick}.**" if quick else ""
+    if worst <= TOO_MUCH:
         return small
-    return f"{small} **Others used {results['others']:.0%} of the machine meanwhile: do not rely on these figures.**"
+    return f"{small}\n**Others used up to {worst:.0%} of the machine meanwhile: do not rely on these figures.**"
 
 
 def inserted(document: str, results: Mapping[str, Any]) -> str:
@@ -48,7 +52,7 @@ def _row(line: Mapping[str, Any]) -> str:
         _figure(line, "reference"),
         _figure(line, "ratio"),
         line["target"],
-        "yes" if line["met"] else "**no**",
+        _MET[line["met"]],
     )
     return f"| {' | '.join(cells)} |"
 
@@ -70,5 +74,5 @@ def _plain(line: Mapping[str, Any], wide: int) -> str:
         return f"{line['name']:{wide}}  failed: {line['failed']}"
     figures = f"{_figure(line, 'value')} {line['unit']}"
     ratio = f"{_figure(line, 'reference')}  ratio {_figure(line, 'ratio')}"
-    wanted = f"wanted {line['target']}  {'met' if line['met'] else 'NOT MET'}"
+    wanted = f"wanted {line['target']}  met: {_MET[line['met']].strip('*')}"
     return f"{line['name']:{wide}}  {figures}  against {ratio}  {wanted}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bench.lines import BY_NAME, NAMES
+from bench.neighbours import TOO_MUCH
 from bench.results import Figures, merged
 from bench.table import inserted, table
 
@@ -28,9 +29,9 @@ def test_every_line_was_measured() -> None:
 @pytest.mark.parametrize("line", RESULTS["lines"], ids=lambda line: str(line["name"]))
 def test_whether_a_target_is_met_follows_from_the_figures(line: dict[str, Any]) -> None:
     target = BY_NAME[line["name"]].target
-    decisive = line[target.of]
+    judged = line["full"] and line["others"] <= TOO_MUCH
     assert line["target"] == target.text(line["unit"])
-    assert line["met"] is target.met(decisive)
+    assert line["met"] is (target.met(line[target.of]) if judged else None)
     assert {"name", "value", "unit", "reference", "ratio", "target", "met", "spread"} <= line.keys()
 
 
@@ -46,16 +47,18 @@ def test_a_line_is_the_median_of_its_rounds() -> None:
     assert line["spread"]["value"] == (100, 400)
 
 
-def test_a_table_with_a_line_of_a_quick_run_says_so() -> None:
+def test_a_quick_run_judges_nothing_and_says_so() -> None:
     quick = merged(None, [Figures("create", [400], [1000])], full=False)
-    assert "A quick run" in table(merged(quick, [Figures("batch", [400], [1000])]))
-    assert "A quick run" not in table(merged(None, [Figures("create", [400], [1000])]))
+    mixed = merged(quick, [Figures("batch", [400], [1000])])
+    assert [line["met"] for line in mixed["lines"]] == [None, True]
+    assert "of a quick run, with few short rounds and small sizes: 1." in table(mixed)
 
 
-def test_a_table_of_a_run_that_was_disturbed_says_so() -> None:
+def test_a_run_that_was_disturbed_judges_nothing_and_says_so() -> None:
     alone = merged(None, [Figures("create", [400], [1000])], others=0.01)
-    disturbed = merged(alone, [Figures("batch", [400], [1000])], others=0.4)
-    assert "Others used 40%" in table(disturbed)
+    mixed = merged(alone, [Figures("batch", [400], [1000])], others=0.4)
+    assert [line["met"] for line in mixed["lines"]] == [True, None]
+    assert "Others used up to 40%" in table(mixed)
     assert "Others used" not in table(alone)
 
 
