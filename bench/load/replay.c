@@ -2,10 +2,10 @@
  *
  *   replay -p PORT -f FILE -c CONNECTIONS [-k CHAIN] [-d SECONDS] [-r RATE] [-l] [-b BODIES]
  *
- * FILE holds requests, each as its length in decimal, a newline, and its bytes. Every connection takes CHAIN of them at a
- * time, in order, one after the other (default 1). Ends with the file, with -l goes round in it, and after SECONDS at
+ * FILE holds requests, each as its length in decimal, a newline, and its bytes. Every connection takes CHAIN of them at
+ * a time, in order, one after the other (default 1). Ends with the file, with -l goes round in it, and after SECONDS at
  * the latest starts no more. Without -r a connection sends again as soon as it was answered (closed model). With -r
- * request n is meant to be sent at n/RATE seconds whatever is still under way, and its latency counts from that instant:
+ * request n is meant to be sent at n/RATE seconds whatever is still under way, and its latency counts from then on:
  * what waits for a free connection is not left out (open model, no coordinated omission). BODIES receives all answers'
  * bodies, each as the number of its request in FILE, its length, a newline, and its bytes. Latencies are milliseconds.
  * The body of the first answer that refuses goes to stderr. Exit status 0 when everything was answered, whatever the
@@ -250,8 +250,9 @@ static float percentile(double part) { return answered ? latencies[(long)((doubl
 
 static int report(void) {
     qsort(latencies, (size_t)answered, sizeof *latencies, by_size);
-    printf("{\"requests\": %ld, \"seconds\": %.6f, \"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f,", answered,
-           last - began, percentile(0.5), percentile(0.9), percentile(0.99), percentile(1));
+    printf("{\"requests\": %ld, \"seconds\": %.6f, ", answered, last - began);
+    printf("\"p50\": %.3f, \"p90\": %.3f, ", percentile(0.5), percentile(0.9));
+    printf("\"p99\": %.3f, \"max\": %.3f,", percentile(0.99), percentile(1));
     printf(" \"unanswered\": %ld, \"statuses\": {", under_way + statuses[0]);
     const char *comma = "";
     for (int i = 1; i < 1000; i++)
