@@ -26,6 +26,8 @@ _DUMP = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    if isinstance(record, _RequestRecord):
+        return record.fields
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
@@ -99,9 +101,16 @@ def log_request(log: logging.Logger, fields: dict[str, Any]) -> None:
     """Log the end of a request: what `log.info("request", extra=fields)` does, for half of what that costs."""
     if log.isEnabledFor(logging.INFO):
         now = time.time()
-        record = logging.LogRecord.__new__(logging.LogRecord)
+        record = _RequestRecord.__new__(_RequestRecord)
+        record.fields = fields
         vars(record).update(_REQUEST, name=log.name, created=now, msecs=now % 1 * 1000, **fields)
         log.handle(record)
+
+
+class _RequestRecord(logging.LogRecord):
+    """The end of a request: knows which of its attributes were given."""
+
+    fields: dict[str, Any]
 
 
 class LogFile(RotatingFileHandler):

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from draftstore_common.kit.context import DRAINING, REQUEST_ID_HEADER, new_request_id
 from draftstore_common.kit.errors import PROBLEM_MEDIA_TYPE, InvalidRequest, problem_body
+from draftstore_common.kit.one_write import OneWrite
 
 HEAD_TIMEOUT = 20.0
 HEAD_BYTES = 64 * 1024
@@ -87,6 +88,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if not _is_for(self.url, [value for name, value in self.headers if name == b"host"]):
             raise ValueError("target")  # the parser's callback error, answered by `send_400_response`
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", OneWrite(self.transport, self.loop))
         if self._closing or self.parser.should_upgrade():
             # What follows an upgrade that was not granted is not parsed any more.
             self.cycle.keep_alive = False

@@ -1,0 +1,101 @@
+"""A deadline ends what it was set for, by a TimeoutError, and nothing else."""
+
+import asyncio
+
+import pytest
+
+from draftstore_gateway.patience import Patience
+
+
+async def test_what_takes_too_long_is_a_timeout() -> None:
+    with pytest.raises(TimeoutError), Patience(0.01):
+        await asyncio.Event().wait()
+
+
+async def test_what_ends_in_time_is_left_alone_afterwards() -> None:
+    with Patience(0.01) as patience:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.03)
+    assert not patience.over
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+
+async def test_progress_begins_it_anew_and_silence_ends_it_all_the_same() -> None:
+    async def work() -> None:
+        with Patience(0.05) as patience:
+            patience.renew(30)
+            await asyncio.sleep(0.1)
+            patience.renew(0.01)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await work()
+
+
+async def test_without_seconds_it_lasts_until_somebody_ends_it() -> None:
+    async def work() -> None:
+        with Patience(None) as patience:
+            asyncio.get_running_loop().call_soon(patience.end)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await work()
+
+
+async def test_once_over_it_is_not_renewed() -> None:
+    async def work() -> None:
+        with Patience(None) as patience:
+            patience.end()
+            patience.renew(30)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await work()
+
+
+async def test_a_cancellation_from_elsewhere_is_no_timeout() -> None:
+    async def work() -> None:
+        with Patience(30):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_from_elsewhere_stays_one_though_time_is_over_too() -> None:
+    entered: list[Patience] = []
+
+    async def work() -> None:
+        with Patience(None) as patience:
+            entered.append(patience)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    entered[0].end()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_of_the_work_is_not_hidden_by_the_end_of_its_time() -> None:
+    async def work() -> None:
+        with Patience(0.01):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+
+
+async def test_of_two_the_one_that_is_over_ends() -> None:
+    with Patience(30) as outer:
+        with pytest.raises(TimeoutError), Patience(0.01):
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+    assert not outer.over
