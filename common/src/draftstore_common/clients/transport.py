@@ -150,7 +150,7 @@ class AsgiTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
-        loop = asyncio.get_running_loop()
+        loop, cancelled_before = asyncio.get_running_loop(), _cancellations()
         exchange = _AsgiExchange(call, _context_headers(timeout))
         task = loop.create_task(exchange.run(self._app), context=contextvars.Context())
         # Neither `wait_for`, which before Python 3.12 can swallow a cancellation that meets the end of the task, nor
@@ -159,7 +159,7 @@ class AsgiTransport:
         try:
             await task
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if _cancellations() > cancelled_before:
                 raise
             raise ServiceUnavailable from TimeoutError()
         finally:
@@ -167,10 +167,10 @@ class AsgiTransport:
         return exchange.reply()
 
 
-def _is_cancelled() -> bool:
-    """Whether this task was told to end, and not just something that it waited for."""
+def _cancellations() -> int:
+    """How often this task was told to end; what it waits for may be cancelled without that."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 _IN_PROCESS: Scope = {
