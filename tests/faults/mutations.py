@@ -71,7 +71,7 @@ MUTATIONS = [
     Mutation(
         safeguard="write-once key: other bytes of a draft go to another key",
         package=METADATA,
-        edits=(Edit("store/keys.py", " AND g.etag = k.source_etag", ""),),
+        edits=(Edit("store/keys.py", " AND k.source_etag = held.etag", ""),),
         test="test_crash_points.py::test_the_late_copy_of_other_bytes_lands_where_nobody_looks_and_is_removed",
     ),
     Mutation(

@@ -14,13 +14,15 @@ from draftstore_common.kit.errors import ProblemDocument, RelayedProblem
 from draftstore_metadata.claiming import ClaimService
 from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.store.claims import ClaimStore
-from draftstore_metadata.store.drafts import DraftStore, Times
+from draftstore_metadata.store.creating import CreateStore
+from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.events import EventStore
 from draftstore_metadata.store.holds import HoldStore
 from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.publish import PublishStore
+from draftstore_metadata.store.rows import Times
 from draftstore_metadata.store.tend import TendStore
 
 ACTOR = "key:test"
@@ -51,7 +53,7 @@ class Metadata:
         claims, holds = ClaimStore(database), HoldStore(database)
         return cls(
             database=database,
-            drafts=DraftService(DraftStore(database, times), claims),
+            drafts=DraftService(CreateStore(database, times), DraftStore(database, times), claims),
             claiming=ClaimService(claims, holds),
             claims=claims,
             keys=KeyStore(database),
@@ -68,10 +70,14 @@ async def create(
     metadata: Metadata, name: str = "a.jpg", tenant: UUID = DEFAULT_TENANT_ID, **more: Any
 ) -> wire.DraftRecord:
     """A new draft."""
-    fields: dict[str, Any] = {"draft_ttl": 3600, "upload_ttl": 600, "max_lifetime": 7 * 86_400, **more}
-    request = wire.CreateDraft(
-        actor=ACTOR, tenant_id=tenant, bucket="main", object_name=name, upload_type="put", **fields
-    )
+    fields: dict[str, Any] = {
+        "draft_ttl": 3600,
+        "upload_ttl": 600,
+        "max_lifetime": 7 * 86_400,
+        "bucket": "main",
+        **more,
+    }
+    request = wire.CreateDraft(actor=ACTOR, tenant_id=tenant, object_name=name, upload_type="put", **fields)
     return await metadata.drafts.create(request)
 
 

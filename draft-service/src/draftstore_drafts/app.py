@@ -18,6 +18,7 @@ from draftstore_common.kit.tokens import JwksCache, TokenVerifier
 from draftstore_drafts import routes
 from draftstore_drafts.accesses import Accesses
 from draftstore_drafts.attempt import Tools
+from draftstore_drafts.batch import BatchService
 from draftstore_drafts.by_name import ByNameService
 from draftstore_drafts.confirm import Confirmer
 from draftstore_drafts.confirmations import ConfirmationService
@@ -67,6 +68,7 @@ def _context(
         access=Access(TokenVerifier(keys), Audience.DRAFTS),
         accesses=accesses,
         drafts=drafts,
+        batches=BatchService(metadata, content, lives),
         confirmations=ConfirmationService(metadata, drafts, confirmer, content),
         events=EventService(metadata),
         by_name=ByNameService(drafts, metadata, content),

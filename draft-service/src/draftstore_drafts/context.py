@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from draftstore_common.access import Access
 from draftstore_drafts.accesses import Accesses
+from draftstore_drafts.batch import BatchService
 from draftstore_drafts.by_name import ByNameService
 from draftstore_drafts.confirmations import ConfirmationService
 from draftstore_drafts.events import EventService
@@ -18,6 +19,7 @@ class Context:
     access: Access
     accesses: Accesses
     drafts: DraftService
+    batches: BatchService
     confirmations: ConfirmationService
     events: EventService
     by_name: ByNameService

@@ -18,8 +18,10 @@ from draftstore_common.contracts.drafts import (
     ConfirmationCreate,
     ConfirmOptions,
     ConfirmPending,
+    CreatedDrafts,
     DownloadUrl,
     Draft,
+    DraftBatch,
     DraftCreate,
     DraftPage,
     DraftState,
@@ -122,6 +124,15 @@ async def create_draft(
     """A new draft with its upload URL."""
     key = idempotency_key(idempotency, principal, "drafts", body)
     return await ctx.drafts.create(principal, body, body.bucket, key)
+
+
+@router.post("/drafts/batch", tags=["drafts"], status_code=201, responses=problems(404))
+async def create_drafts(
+    body: DraftBatch, principal: MayWrite, ctx: Ctx, idempotency: IdempotencyHeader = None
+) -> CreatedDrafts:
+    """Up to 1,000 new drafts with their upload URLs, all or none; `errors` names every entry that is wrong."""
+    key = idempotency_key(idempotency, principal, "drafts/batch", body)
+    return await ctx.batches.create(principal, body, key)
 
 
 @router.get("/drafts", tags=["drafts"])

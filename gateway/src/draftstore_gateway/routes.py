@@ -14,8 +14,10 @@ from draftstore_gateway.deprecation import Deprecation
 from draftstore_gateway.errors import WrongMethod
 
 JSON_LIMIT = 1024 * 1024
-"""Bytes of a JSON body. The largest legal one, a batch of drafts with metadata, stays well below."""
+"""Bytes of a JSON body. The largest legal one, but for a batch of drafts, stays well below."""
 
+BATCH_LIMIT = 4 * 1024 * 1024
+"""Bytes of a batch of drafts: a thousand of four kilobytes each. Most have some hundred bytes."""
 
 REPORT_LIMIT = 64 * 1024
 """Bytes of a report of leaked keys: anybody may send one, and the longest legal one has less than half."""
@@ -48,6 +50,7 @@ ROUTES: Sequence[Route] = (
     Route("POST", "/api/v1/download-url", _DRAFTS, Scope.DRAFTS_READ),
     Route("POST", "/api/v1/confirm-upload", _DRAFTS, Scope.DRAFTS_CONFIRM),
     Route("POST", "/api/v1/drafts", _DRAFTS, Scope.DRAFTS_WRITE),
+    Route("POST", "/api/v1/drafts/batch", _DRAFTS, Scope.DRAFTS_WRITE, BATCH_LIMIT),
     Route("GET", "/api/v1/drafts", _DRAFTS, Scope.DRAFTS_READ),
     Route("GET", "/api/v1/drafts/{id}", _DRAFTS, Scope.DRAFTS_READ),
     Route("DELETE", "/api/v1/drafts/{id}", _DRAFTS, Scope.DRAFTS_WRITE),

@@ -20,7 +20,8 @@ from draftstore_metadata.schema import check_migrated
 from draftstore_metadata.service import DraftService, EventService, ObjectService
 from draftstore_metadata.settings import MetadataSettings
 from draftstore_metadata.store.claims import ClaimStore
-from draftstore_metadata.store.drafts import DraftStore, Times
+from draftstore_metadata.store.creating import CreateStore
+from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.due import DueStore
 from draftstore_metadata.store.events import EventStore
 from draftstore_metadata.store.holds import HoldStore
@@ -28,6 +29,7 @@ from draftstore_metadata.store.keys import KeyStore
 from draftstore_metadata.store.objects import ObjectStore
 from draftstore_metadata.store.publish import PublishStore
 from draftstore_metadata.store.reconcile import ReconcileStore
+from draftstore_metadata.store.rows import Times
 from draftstore_metadata.store.tend import TendStore
 
 
@@ -54,7 +56,7 @@ def _context(settings: MetadataSettings, database: Database, keys: JwksCache) ->
     claims, holds = ClaimStore(database), HoldStore(database)
     return Context(
         access=Access(TokenVerifier(keys), Audience.METADATA),
-        drafts=DraftService(DraftStore(database, times), claims),
+        drafts=DraftService(CreateStore(database, times), DraftStore(database, times), claims),
         claiming=ClaimService(claims, holds),
         claims=claims,
         keys=KeyStore(database),

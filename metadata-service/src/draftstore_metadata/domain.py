@@ -6,7 +6,6 @@ from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from draftstore_common.contracts.base import DEFAULT_TENANT_ID, MAIN
 from draftstore_common.contracts.drafts import DraftState
 from draftstore_common.contracts.names import MAX_SEGMENT_BYTES
 from draftstore_common.kit.ids import random_base62
@@ -74,13 +73,6 @@ def draft_key(tenant_id: UUID) -> str:
 def is_draft_key(key: str) -> bool:
     """Whether a key of the draft bucket is of the shape of ours."""
     return _DRAFT_KEY.fullmatch(key) is not None
-
-
-def plain_key(tenant_id: UUID, bucket: str, object_name: str) -> str:
-    """The key in the main bucket that the first bytes published under a name get."""
-    if tenant_id == DEFAULT_TENANT_ID and bucket == MAIN:
-        return object_name
-    return f"tenants/{tenant_id}/{bucket}/{object_name}"
 
 
 def fresh_key(plain: str) -> str:

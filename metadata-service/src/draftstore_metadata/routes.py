@@ -38,6 +38,12 @@ async def create_draft(body: wire.CreateDraft, ctx: Ctx) -> wire.DraftRecord:
     return await ctx.drafts.create(body)
 
 
+@drafts.post("/drafts/create-batch", status_code=201)
+async def create_drafts(body: wire.CreateDrafts, ctx: Ctx) -> wire.DraftRecords:
+    """Insert `open` drafts, all or none."""
+    return await ctx.drafts.create_many(body)
+
+
 @drafts.post("/drafts/get")
 async def get_draft(body: wire.DraftRef, ctx: Ctx) -> wire.DraftRecord:
     """One draft."""

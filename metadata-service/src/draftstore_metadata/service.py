@@ -16,6 +16,7 @@ from draftstore_metadata.errors import (
     Unsettled,
 )
 from draftstore_metadata.store.claims import ClaimStore
+from draftstore_metadata.store.creating import CreateStore
 from draftstore_metadata.store.drafts import DraftStore
 from draftstore_metadata.store.events import START, EventStore, Place
 from draftstore_metadata.store.objects import ObjectStore
@@ -28,13 +29,18 @@ ATTEMPTS = 10
 class DraftService:
     """Drafts outside a confirm, for callers that name their tenant."""
 
-    def __init__(self, drafts: DraftStore, claims: ClaimStore) -> None:
+    def __init__(self, creating: CreateStore, drafts: DraftStore, claims: ClaimStore) -> None:
+        self._creating = creating
         self._drafts = drafts
         self._claims = claims
 
     async def create(self, request: wire.CreateDraft) -> wire.DraftRecord:
         """A new `open` draft. Its row is durable before anybody can sign a URL for it."""
-        return await self._drafts.create(request)
+        return await self._creating.one(request)
+
+    async def create_many(self, request: wire.CreateDrafts) -> wire.DraftRecords:
+        """New `open` drafts in the order of the request, all in one transaction."""
+        return wire.DraftRecords(items=await self._creating.many(request))
 
     async def get(self, ref: wire.DraftRef) -> wire.DraftRecord:
         """One draft, in the state callers see."""

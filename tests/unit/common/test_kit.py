@@ -14,7 +14,7 @@ from draftstore_common.contracts.names import ObjectName
 from draftstore_common.kit.app import service_app
 from draftstore_common.kit.context import address_or_none, remaining, request_id
 from draftstore_common.kit.errors import Conflict, Problem, RelayedProblem, Unavailable
-from draftstore_common.kit.ids import uuid7
+from draftstore_common.kit.ids import BASE62, following, random_base62, uuid7, uuid7_run
 from draftstore_common.kit.logging import JsonFormatter
 from draftstore_common.kit.redaction import redact
 from draftstore_common.kit.settings import ServiceSettings, load
@@ -26,6 +26,20 @@ def test_ids_made_in_sequence_sort_in_sequence() -> None:
     assert len(set(ids)) == len(ids)
     assert {made.version for made in ids} == {7}
     assert {made.variant for made in ids} == {"specified in RFC 4122"}
+
+
+def test_a_run_of_ids_is_said_by_its_first_and_their_number() -> None:
+    run = uuid7_run(1000)
+    assert following(run[0], 1000) == run == sorted(run)
+    assert {made.version for made in run} == {7}
+    assert run[-1] < uuid7()
+
+
+def test_random_text_has_every_character_about_as_often() -> None:
+    text = random_base62(62_000)
+    counts = {character: text.count(character) for character in BASE62}
+    assert len(text) == sum(counts.values())
+    assert all(800 < count < 1200 for count in counts.values()), counts  # six standard deviations around 1,000
 
 
 @pytest.mark.parametrize(

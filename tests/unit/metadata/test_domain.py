@@ -1,7 +1,6 @@
 """The table of transitions, and the keys bytes lie under."""
 
 from typing import get_args
-from uuid import uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +16,6 @@ from draftstore_metadata.domain import (
     TRANSITIONS,
     draft_key,
     fresh_key,
-    plain_key,
     sources,
 )
 
@@ -48,13 +46,6 @@ def test_draft_keys_never_repeat_and_tell_nothing_but_the_tenant() -> None:
     keys = {draft_key(DEFAULT_TENANT_ID) for _ in range(1000)}
     assert len(keys) == 1000
     assert all(key.startswith(f"{DEFAULT_TENANT_ID}/") for key in keys)
-
-
-def test_the_default_tenants_main_lies_without_a_prefix_and_all_else_under_tenants() -> None:
-    tenant = uuid4()
-    assert plain_key(DEFAULT_TENANT_ID, "main", "a/b") == "a/b"
-    assert plain_key(DEFAULT_TENANT_ID, "other", "a/b") == f"tenants/{DEFAULT_TENANT_ID}/other/a/b"
-    assert plain_key(tenant, "main", "a/b") == f"tenants/{tenant}/main/a/b"
 
 
 _SEGMENT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"]), min_size=1, max_size=255)

@@ -16,6 +16,10 @@ class MetadataClient(ServiceClient):
         """Insert an `open` draft; the record says how long its first URL may live."""
         return await self._ask("/internal/drafts/create", request, wire.DraftRecord)
 
+    async def create_drafts(self, request: wire.CreateDrafts) -> list[wire.DraftRecord]:
+        """Insert `open` drafts, all or none; the records, in the same order, say how long their first URLs may live."""
+        return (await self._ask("/internal/drafts/create-batch", request, wire.DraftRecords)).items
+
     async def get_draft(self, request: wire.DraftRef) -> wire.DraftRecord:
         """One draft; `draft_not_found` if it is not the tenant's."""
         return await self._ask("/internal/drafts/get", request, wire.DraftRecord)

@@ -30,7 +30,7 @@ BucketRole = Literal["draft", "main"]
 """The two buckets of the store, named by what they are for."""
 
 
-MAX_MEMBERS = 100
+MAX_MEMBERS = 25
 """Fields that are looked at. No request has as many; every unknown one would be an error of its own, and a megabyte of
 them half a second of the service's only thread."""
 

@@ -23,6 +23,9 @@ MAX_HOLD_TTL = 3600
 MAX_BUNDLE = 1000
 """Drafts one bundle may have."""
 
+MAX_BATCH = 1000
+"""Drafts one request may make."""
+
 MAX_PUT_SIZE = 5 * 1024**3
 """5 GiB, the most S3 takes in one PUT (S3 user guide, "Uploading objects")."""
 
@@ -70,6 +73,16 @@ class DraftCreate(UploadIntent):
     upload: Literal["put"] = "put"
 
 
+class DraftBatch(Request):
+    """New drafts, all or none."""
+
+    model_config = example(
+        drafts=[{"object_name": "reports/2026/march.pdf"}, {"object_name": "reports/2026/april.pdf"}]
+    )
+
+    drafts: Annotated[list[DraftCreate], Field(min_length=1, max_length=MAX_BATCH), at_most(MAX_BATCH)]
+
+
 class Upload(Answer):
     """How to send the bytes: one request anyone may send until `expires_at`, with exactly these headers."""
 
@@ -96,6 +109,12 @@ class Draft(Answer):
     created_at: Instant
     expires_at: Instant
     upload: Upload | None = None
+
+
+class CreatedDrafts(Answer):
+    """New drafts in the order of the request."""
+
+    items: list[Draft]
 
 
 class DraftPage(Answer):

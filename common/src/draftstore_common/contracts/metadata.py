@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from draftstore_common.contracts.base import Answer, BucketRole, Instant, Request, Sha256
-from draftstore_common.contracts.drafts import DraftState, Event, Metadata, Object, Receipt
+from draftstore_common.contracts.drafts import MAX_BATCH, DraftState, Event, Metadata, Object, Receipt
 from draftstore_common.contracts.names import ObjectName
 
 
@@ -28,13 +28,9 @@ class IdempotencyKey(Request):
     fingerprint: str
 
 
-class CreateDraft(Actor):
-    """Insert an `open` draft and allow one upload URL for it.
+class NewDraft(Request):
+    """One new draft."""
 
-    With an idempotency key that is known for the same payload, the draft it made then is answered, unchanged.
-    """
-
-    tenant_id: UUID
     bucket: str
     object_name: ObjectName
     upload_type: Literal["put"]
@@ -47,6 +43,25 @@ class CreateDraft(Actor):
     metadata: Metadata = {}
     subject: str | None = None
     draft_ttl: int
+
+
+class CreateDraft(Actor, NewDraft):
+    """Insert an `open` draft and allow one upload URL for it.
+
+    With an idempotency key that is known for the same payload, the draft it made then is answered, unchanged.
+    """
+
+    tenant_id: UUID
+    upload_ttl: int
+    max_lifetime: int
+    idempotency: IdempotencyKey | None = None
+
+
+class CreateDrafts(Actor):
+    """Insert `open` drafts, all or none, and allow one upload URL for each; a known idempotency key as for one."""
+
+    tenant_id: UUID
+    drafts: list[NewDraft] = Field(min_length=1, max_length=MAX_BATCH)
     upload_ttl: int
     max_lifetime: int
     idempotency: IdempotencyKey | None = None
@@ -92,6 +107,12 @@ class DraftRecord(Answer):
     discarded_at: Instant | None = None
     ttl_left: int
     url_ttl: int = 0
+
+
+class DraftRecords(Answer):
+    """Drafts in the order they were asked for."""
+
+    items: list[DraftRecord]
 
 
 class AllowUrl(DraftRef):

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import asyncpg
 from alembic import command
@@ -23,6 +23,8 @@ from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import CannotStart, Unavailable
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 30.0
@@ -74,6 +76,15 @@ def deadline() -> asyncio.Timeout:
     return asyncio.timeout(min(STATEMENT_TIMEOUT, remaining()))
 
 
+async def patiently(work: Awaitable[Answer]) -> Answer:
+    """What comes of work that others do with the database for this request, as long as the request may wait."""
+    try:
+        async with deadline():
+            return await work
+    except TimeoutError as error:
+        raise DatabaseUnavailable from error
+
+
 def _driver_error(error: DBAPIError) -> BaseException | None:
     return error.orig.__cause__ if error.orig is not None else None
 
@@ -112,8 +123,17 @@ class Database:
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection in autocommit: each statement is its own transaction. Held until the request's deadline."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
-        async with database_errors(), deadline(), self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
-            yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
+        patience = min(STATEMENT_TIMEOUT, remaining())
+        try:  # one frame and one timer for all of it: every statement of the suite passes here
+            async with asyncio.timeout(min(CONNECT_TIMEOUT, patience)) as limit:
+                connection = await self._pool.acquire()
+                try:
+                    limit.reschedule(asyncio.get_running_loop().time() + patience)
+                    yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
+                finally:
+                    await self._pool.release(connection, timeout=CONNECT_TIMEOUT)
+        except _AWAY as error:
+            raise DatabaseUnavailable from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:

@@ -8,20 +8,36 @@ from uuid import UUID
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
+_EVEN = 256 - 256 % len(BASE62)
+_DIGITS = bytes(ord(BASE62[byte % len(BASE62)]) for byte in range(256))
+_UNEVEN = bytes(range(_EVEN, 256))
+"""Bytes that would make some characters likelier than others."""
+
+
 def uuid7() -> UUID:
     """A UUID version 7 (RFC 9562 §5.7 and §6.2, method 3): time to a quarter of a microsecond, then 62 random bits.
 
     Ids made by one process in sequence sort in that sequence, as far as its clock does not step back.
     """
+    return uuid7_run(1)[0]
+
+
+def uuid7_run(count: int) -> list[UUID]:
+    """`count` of them in a row: each is the one before plus one, so the first and the count say all of them."""
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = nanoseconds * 4096 // 1_000_000
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62))
+    first = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbelow(2**62 - count)
+    return following(UUID(int=first), count)
+
+
+def following(first: UUID, count: int) -> list[UUID]:
+    """The run of `count` ids that begins with `first`."""
+    return [UUID(int=number) for number in range(first.int, first.int + count)]
 
 
 def random_base62(length: int) -> str:
     """`length` characters, each of 5.95 bits from the system's secure source."""
-    number, characters = secrets.randbelow(62**length), []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        characters.append(BASE62[digit])
-    return "".join(characters)
+    text = b""
+    while len(text) < length:
+        text += secrets.token_bytes(length + 4).translate(_DIGITS, _UNEVEN)
+    return text[:length].decode()

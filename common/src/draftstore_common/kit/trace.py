@@ -42,7 +42,8 @@ class Trace(NamedTuple):
     @classmethod
     def begin(cls) -> Self:
         """A trace nobody began before. Nobody samples it so far."""
-        return cls(secrets.token_hex(16), _span_id(), _RANDOM)
+        ids = secrets.token_hex(24)
+        return cls(ids[:32], ids[32:], _RANDOM)
 
     @classmethod
     def adopt(cls, parents: Sequence[str], states: Sequence[str]) -> Self:

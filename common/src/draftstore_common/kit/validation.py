@@ -13,7 +13,9 @@ _GENERIC = {"extra_forbidden": "unknown_field", "missing": "missing_field"}
 
 MAX_ERRORS = 20
 MAX_FIELD = 100
-"""Bounds of what an answer says, so that a small hostile request gets no large one."""
+MAX_MEMBERS = 1000
+"""Bounds of what an answer says, so that a small hostile request gets no large one: some errors, and the first of every
+further member of a list, for whoever sends many things at once."""
 
 
 def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
@@ -24,9 +26,26 @@ def validation_problem(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     """
     if any(error["type"] == "json_invalid" for error in errors):
         return MalformedJson()
-    fields = [_field_error(error) for error in errors[:MAX_ERRORS]]
+    fields = [_field_error(error) for error in _told(errors)]
     first = fields[0]
     return InvalidRequest(f"{first.field}: {first.detail}", code=first.code, errors=fields)
+
+
+def _told(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    firsts: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for error in errors:
+        if (member := _member(error["loc"])) is not None:
+            firsts.setdefault(member, error)
+    known = {id(error) for error in errors[:MAX_ERRORS]}
+    return [*errors[:MAX_ERRORS], *(error for error in list(firsts.values())[:MAX_MEMBERS] if id(error) not in known)]
+
+
+def _member(location: Sequence[int | str]) -> tuple[int | str, ...] | None:
+    """The path to the list's member an error is in; None if it is in none."""
+    for place, part in enumerate(location):
+        if isinstance(part, int):
+            return tuple(location[: place + 1])
+    return None
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:

@@ -1,5 +1,6 @@
 """SQL of claims: take drafts for an attempt, prolong, give back. The row decides, all rows of an attempt together."""
 
+from collections.abc import Hashable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,8 @@ import asyncpg
 
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.drafts import OnConflict
-from draftstore_common.kit.database import Database
+from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import RECOVERY_TTL
 from draftstore_metadata.errors import LeaseLost
 from draftstore_metadata.store import confirmations, names
@@ -16,6 +18,8 @@ from draftstore_metadata.store.idempotency import take
 from draftstore_metadata.store.rows import (
     CLAIMED,
     DRAFT,
+    LANES,
+    MOST,
     SUBJECT_MATCHES,
     Connection,
     give_back,
@@ -23,12 +27,16 @@ from draftstore_metadata.store.rows import (
     transition,
 )
 
-_CLAIM = transition(
-    "confirming",
-    """fence = d.fence + 1, lease_expires_at = now() + $5, purge_due_at = now() + $5, confirmation_id = $7""",
-    where=f"d.expires_at > now() AND {SUBJECT_MATCHES.format(given='$6')}",
-    whole=True,
+_CLAIM, _CLAIM_EACH = (
+    transition(
+        "confirming",
+        """fence = d.fence + 1, lease_expires_at = now() + $5, purge_due_at = now() + $5, confirmation_id = $7""",
+        where=f"d.expires_at > now() AND {SUBJECT_MATCHES.format(given='$6')}",
+        whole=whole,
+    )
+    for whole in (True, False)
 )
+"""All of the drafts or none; or those of them that can be claimed, each for an attempt of its own."""
 
 _LOOK = f"SELECT {DRAFT} FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[])"
 
@@ -63,6 +71,7 @@ class ClaimStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._single = Together(self._claim_each, lanes=LANES, most=MOST, shared=DatabaseUnavailable, kind=_alike)
 
     async def claim(self, request: wire.ClaimDrafts, draft_ids: list[UUID]) -> list[asyncpg.Record] | None:
         """Take all these drafts, each with a new fencing number, or none (None): a row forbids it now.
@@ -70,6 +79,9 @@ class ClaimStore:
         With a confirmation, its row is made beside: confirmed already, if nothing is left to claim. `Known` if its
         idempotency key made one before.
         """
+        if request.confirmation is None and len(draft_ids) == 1:
+            claimed = await patiently(self._single.do(request))
+            return None if claimed is None else [claimed]
         if request.confirmation is None:
             return _all(await self._database.rows(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
         try:
@@ -77,6 +89,13 @@ class ClaimStore:
                 return await _claim_recorded(connection, request, request.confirmation, draft_ids)
         except _NotAll:  # which took the idempotency key back too: it began nothing
             return None
+
+    async def _claim_each(self, requests: Sequence[wire.ClaimDrafts]) -> list[asyncpg.Record | None]:
+        """Claims of single drafts. One that two ask for is the first one's: a claim has one holder."""
+        draft_ids = list({request.draft_ids[0] for request in requests})
+        rows = await self._database.rows(_CLAIM_EACH, *_claim_arguments(requests[0], draft_ids))
+        claimed = {row["id"]: row for row in rows}
+        return [claimed.pop(request.draft_ids[0], None) for request in requests]
 
     async def look(self, tenant_id: UUID, draft_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
         """The rows as they are, by draft."""
@@ -111,6 +130,10 @@ class ClaimStore:
         async with self._database.transaction() as connection:
             await confirmations.roll_back_work(connection, request)
             await connection.fetch(_RELEASE, request.tenant_id, ids, request.actor, request.reason, seen, longer)
+
+
+def _alike(request: wire.ClaimDrafts) -> Hashable:
+    return request.tenant_id, request.actor, request.subject, request.lease_ttl
 
 
 class Known(Exception):

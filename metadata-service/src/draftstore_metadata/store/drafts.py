@@ -1,7 +1,5 @@
-"""SQL of drafts outside a confirm: create, read, list, allow a URL, note bytes, give up."""
+"""SQL of drafts between their creation and a confirm: read, list, allow a URL, note bytes, give up."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +8,7 @@ import asyncpg
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import DraftRecord
 from draftstore_common.kit.database import Database
-from draftstore_common.kit.ids import uuid7
-from draftstore_metadata.domain import WRITE_SLACK, draft_key, warning_lead
-from draftstore_metadata.store.idempotency import take
+from draftstore_metadata.domain import WRITE_SLACK, warning_lead
 from draftstore_metadata.store.rows import (
     CLAIMED,
     DRAFT,
@@ -21,27 +17,13 @@ from draftstore_metadata.store.rows import (
     SEEN_STATE,
     SUBJECT_MATCHES,
     TAKES_BYTES,
+    Times,
     draft_record,
     given_back,
     object_record,
+    seconds,
     transition,
 )
-
-_CREATE = f"""
-    WITH d AS (
-        INSERT INTO metadata.drafts AS d (
-            id, tenant_id, bucket, object_name, storage_key, state, upload_type, declared_size, declared_content_type,
-            declared_checksum_sha256, cache_control, content_disposition, content_encoding, metadata, subject,
-            created_by, expires_at, write_horizon_at, lifetime_ends_at, warn_at, purge_due_at)
-        VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-            now() + $16, now() + $17, now() + $18, now() + $16 - $19::interval,
-            now() + $16 - coalesce($19, interval '0'))
-        RETURNING *
-    ), logged AS (
-        INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, to_state, actor)
-        SELECT tenant_id, id, object_name, 'draft.open', 'open', created_by FROM d
-    )
-    SELECT {DRAFT} FROM d"""
 
 _GET = f"SELECT {DRAFT} FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = $2"
 
@@ -113,22 +95,8 @@ _RESTORE = transition(
     target_sql=given_back("d.etag"),
 )
 
-# Until when a URL that was given out for this draft may be used: its horizon, less the slack.
-_URL_LEFT = f"""
-    SELECT {DRAFT}, CASE WHEN d.state IN {TAKES_BYTES} THEN greatest(0, floor(extract(
-            epoch FROM least(d.write_horizon_at - $3::interval, d.expires_at) - now())))::int ELSE 0 END AS url_ttl
-    FROM metadata.drafts d WHERE d.tenant_id = $1 AND d.id = $2"""
-
 MAX_BY_NAME = 100
 """Drafts of one name that are looked at; whoever has more must say which one is meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long before its expiry a draft is warned of, and how long after it bytes are kept."""
-
-    expiry_warning: timedelta
-    restore_grace: timedelta
 
 
 class DraftStore:
@@ -137,22 +105,6 @@ class DraftStore:
     def __init__(self, database: Database, times: Times) -> None:
         self._database = database
         self._times = times
-
-    async def create(self, new: wire.CreateDraft) -> DraftRecord:
-        """Insert an `open` draft with its key, its time, and the horizon of its first URL.
-
-        The draft of a known idempotency key is answered instead, with what is left of its latest URL's time.
-        """
-        arguments = self._create_arguments(new)
-        if new.idempotency is None:
-            return _created(await self._database.row(_CREATE, *arguments), new)
-        async with self._database.transaction() as connection:
-            known = await take(connection, new.tenant_id, new.idempotency, arguments[0])
-            if known is None:
-                return _created(await connection.fetchrow(_CREATE, *arguments), new)
-            row = await connection.fetchrow(_URL_LEFT, new.tenant_id, known, WRITE_SLACK)
-            assert row is not None  # noqa: S101  drafts are never deleted
-            return draft_record(row)
 
     async def get(self, tenant_id: UUID, draft_id: UUID) -> asyncpg.Record | None:
         """A draft's row with what decides its fate (`now`, `lease_expires_at`, `discarded_at`)."""
@@ -182,7 +134,7 @@ class DraftStore:
     async def allow_url(self, request: wire.AllowUrl) -> DraftRecord | None:
         """Move the write horizon for one more URL; None if the draft takes no bytes any more."""
         row = await self._database.row(
-            _ALLOW_URL, request.tenant_id, request.draft_id, _seconds(request.upload_ttl), WRITE_SLACK
+            _ALLOW_URL, request.tenant_id, request.draft_id, seconds(request.upload_ttl), WRITE_SLACK
         )
         return draft_record(row) if row else None
 
@@ -196,14 +148,14 @@ class DraftStore:
 
     async def extend(self, request: wire.ExtendDraft) -> DraftRecord | None:
         """Move a living draft's expiry; None if it is not living, or claimed."""
-        ttl = _seconds(request.ttl)
+        ttl = seconds(request.ttl)
         lead = warning_lead(ttl, self._times.expiry_warning)
         row = await self._database.row(_EXTEND, request.tenant_id, request.draft_id, request.actor, ttl, lead)
         return draft_record(row) if row else None
 
     async def restore(self, request: wire.RestoreDraft) -> DraftRecord | None:
         """Bring an expired draft back within the grace; None if it is not expired, or too late."""
-        ttl, grace = _seconds(request.ttl), self._times.restore_grace
+        ttl, grace = seconds(request.ttl), self._times.restore_grace
         who = (request.tenant_id, [request.draft_id], request.actor)
         lead = warning_lead(ttl, self._times.expiry_warning)
         async with self._database.transaction() as connection:
@@ -214,25 +166,3 @@ class DraftStore:
     async def _moved(self, sql: str, ref: wire.DraftRef, *rest: Any) -> DraftRecord | None:
         row = await self._database.row(sql, ref.tenant_id, [ref.draft_id], *rest)
         return draft_record(row) if row else None
-
-    def _create_arguments(self, new: wire.CreateDraft) -> tuple[Any, ...]:
-        lifetime = _seconds(min(new.draft_ttl, new.max_lifetime))
-        times = (
-            lifetime,
-            min(_seconds(new.upload_ttl), lifetime) + WRITE_SLACK,
-            _seconds(new.max_lifetime),
-            warning_lead(lifetime, self._times.expiry_warning),
-        )
-        where = (uuid7(), new.tenant_id, new.bucket, new.object_name, draft_key(new.tenant_id), new.upload_type)
-        declared = (new.size, new.content_type, new.checksum_sha256)
-        headers = (new.cache_control, new.content_disposition, new.content_encoding)
-        return (*where, *declared, *headers, new.metadata, new.subject, new.actor, *times)
-
-
-def _created(row: asyncpg.Record | None, new: wire.CreateDraft) -> DraftRecord:
-    assert row is not None  # noqa: S101  an INSERT … RETURNING answers its row or raises
-    return draft_record(row, url_ttl=min(new.upload_ttl, new.draft_ttl, new.max_lifetime))
-
-
-def _seconds(count: int) -> timedelta:
-    return timedelta(seconds=count)

@@ -4,6 +4,7 @@ Publishing looks for holds, and holding looks for objects. So that neither overl
 commit, publishing takes an advisory lock of its tenant shared, and holding takes it alone.
 """
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import asyncpg
@@ -26,11 +27,13 @@ OTHERS_HOLD = """SELECT FROM metadata.drafts h
       AND h.state = 'prepared' AND h.lease_expires_at > now() AND h.id <> d.id"""
 """Whether another draft than `d` holds the name of `d`."""
 
+STATE = f"""EXISTS ({OTHERS_HOLD}) AS held,
+    EXISTS (SELECT FROM metadata.objects o WHERE o.tenant_id = d.tenant_id AND o.bucket = d.bucket
+        AND o.object_name = d.object_name) AS taken"""
+"""Whether the name of `d` is held by another draft, and whether there is an object of that name."""
+
 _TAKEN = f"""
-    SELECT d.id, EXISTS ({OTHERS_HOLD}) AS held,
-        EXISTS (SELECT FROM metadata.objects o WHERE o.tenant_id = d.tenant_id AND o.bucket = d.bucket
-            AND o.object_name = d.object_name) AS taken
-    FROM metadata.drafts d WHERE d.id = ANY($1::uuid[]) ORDER BY d.id"""
+    SELECT d.id, {STATE} FROM metadata.drafts d WHERE d.id = ANY($1::uuid[]) ORDER BY d.id"""
 
 _LAPSED_HOLDS = """
     SELECT h.id FROM metadata.drafts d JOIN metadata.drafts h
@@ -58,7 +61,11 @@ async def alone(connection: Connection, tenant_id: UUID) -> None:
 
 async def refused(connection: Connection, draft_ids: list[UUID], on_conflict: OnConflict) -> list[wire.Refusal]:
     """Those of the drafts whose names are held by others, or taken and not to be replaced."""
-    rows = await connection.fetch(_TAKEN, draft_ids)
+    return refusals(await connection.fetch(_TAKEN, draft_ids), on_conflict)
+
+
+def refusals(rows: Iterable[asyncpg.Record], on_conflict: OnConflict) -> list[wire.Refusal]:
+    """The same, of rows that have the `STATE` of their names."""
     return [refusal(row["id"], problem) for row in rows if (problem := _problem(row, on_conflict)) is not None]
 
 

@@ -1,5 +1,6 @@
 """SQL of publishing: the one transaction of a confirm. All of a publication's drafts, or none."""
 
+from collections.abc import Hashable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,11 +9,13 @@ import asyncpg
 
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.drafts import DraftState, Receipt
-from draftstore_common.kit.database import Database
+from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
 from draftstore_common.kit.ids import uuid7
+from draftstore_common.kit.together import Together
+from draftstore_metadata.errors import LeaseLost
 from draftstore_metadata.store import confirmations, keys, names
 from draftstore_metadata.store.names import NamesRefused
-from draftstore_metadata.store.rows import OBJECT, Connection, transition
+from draftstore_metadata.store.rows import LANES, MOST, OBJECT, Connection, transition
 
 _GIVEN = """jsonb_to_recordset($2::jsonb) AS g (object_id uuid, draft_id uuid, storage_key text, size bigint, etag text,
     checksum_sha256 text, content_type text, final_location text)"""
@@ -61,22 +64,41 @@ class PublishStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._single = Together(self._publish_each, lanes=LANES, most=MOST, shared=DatabaseUnavailable, kind=_alike)
 
     async def publish(self, request: wire.Publication) -> wire.Published:
-        """Object rows, receipts, `confirmed` and events, or nothing of it. `LeaseLost` if a claim was lost."""
+        """Object rows, receipts, `confirmed` and events, or nothing of it. `LeaseLost` if a claim was lost.
+
+        Single drafts of one caller are published together; if one of them cannot be, each is alone.
+        """
         try:
-            async with self._database.transaction() as connection:
-                await confirmations.confirm_work(connection, request)
-                return wire.Published(receipts=await publish(connection, request, "confirming"))
+            if request.confirmation_id is None and len(request.copied) == 1:
+                return wire.Published(receipts=[await patiently(self._single.do(request))])
+            return wire.Published(receipts=await self._publish(request))
         except NamesRefused as error:
             return wire.Published(refused=error.refusals)
+
+    async def _publish_each(self, requests: Sequence[wire.Publication]) -> list[Receipt]:
+        copied = [request.copied[0] for request in requests]
+        if len({copy.draft_id for copy in copied}) < len(copied):
+            raise LeaseLost  # asked twice: one of them comes too late
+        return await self._publish(requests[0].model_copy(update={"copied": copied}))
+
+    async def _publish(self, request: wire.Publication) -> list[Receipt]:
+        async with self._database.transaction() as connection:
+            await confirmations.confirm_work(connection, request)
+            return await publish(connection, request, "confirming")
+
+
+def _alike(request: wire.Publication) -> Hashable:
+    place = request.main_bucket, request.store_id, request.url_grace
+    return request.tenant_id, request.actor, request.on_conflict, *place
 
 
 async def publish(connection: Connection, request: wire.Publication, state: DraftState) -> list[Receipt]:
     """Make objects of claims in this state; raises `NamesRefused` or `LeaseLost`, which must end the transaction."""
     await names.share(connection, request.tenant_id)
-    await keys.held(connection, request.tenant_id, request.copied, state)
-    judged = await keys.published(connection, request.copied)
+    judged = await keys.published(connection, request.tenant_id, request.copied, state)
     rows = await _put_objects(connection, request)
     return await _confirm(connection, request, rows, judged)
 
@@ -126,7 +148,7 @@ async def _confirm(
     ]
     who = (request.tenant_id, list(receipts), request.actor, "published as ")
     moved = await connection.fetch(_CONFIRMED, *who, given)
-    assert len(moved) == len(receipts)  # noqa: S101  locked by `keys.held`
+    assert len(moved) == len(receipts)  # noqa: S101  locked by `keys.published`
     return [receipts[copy.draft_id] for copy in request.copied]
 
 

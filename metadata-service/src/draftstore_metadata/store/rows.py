@@ -1,6 +1,8 @@
 """How rows are read and drafts are moved: the SQL that several stores share."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -42,6 +44,26 @@ OBJECT_BY_NAME = f"""
 
 SUBJECT_MATCHES = "(d.subject IS NULL OR d.subject = {given})"
 """A draft with a subject is seen by that subject alone; `given` is the parameter that holds the caller's."""
+
+
+LANES = 2
+"""Common statements of one kind under way at once: one more than one, so that a stuck line does not stop them all."""
+
+MOST = 1000
+"""Rows of a common statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long before its expiry a draft is warned of, and how long after it bytes are kept."""
+
+    expiry_warning: timedelta
+    restore_grace: timedelta
+
+
+def seconds(count: int) -> timedelta:
+    """Durations travel as seconds."""
+    return timedelta(seconds=count)
 
 
 def draft_record(row: asyncpg.Record, **more: Any) -> DraftRecord:
