@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from fastapi import APIRouter
@@ -9,7 +10,10 @@ from fastapi.routing import APIRoute
 
 import draftstore_drafts.routes
 import draftstore_identity.routes
+import draftstore_metadata.routes
+import draftstore_storage.routes
 from draftstore_common.contracts.identity import Audience, Scope
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_gateway.routes import ROUTES
 
 Entry = tuple[str, str, Scope | None]
@@ -47,6 +51,20 @@ def test_the_gateway_forwards_what_identity_serves() -> None:
     entries = {entry for router in draftstore_identity.routes.PUBLIC for entry in _served(router)}
     served = {entry for entry in entries if entry[1] != "/api/v1/keys/self"}
     assert served == _forwarded(Audience.IDENTITY)
+
+
+def test_whatever_is_called_often_is_served_directly() -> None:
+    routers = [
+        draftstore_drafts.routes.router,
+        *draftstore_identity.routes.INTERNAL,
+        *(each for module in (draftstore_metadata.routes, draftstore_storage.routes) for each in _routers(module)),
+    ]
+    routes = [route for router in routers for route in router.routes]
+    assert [route for route in routes if not isinstance(route, DirectRoute)] == []
+
+
+def _routers(module: ModuleType) -> list[APIRouter]:
+    return [value for value in vars(module).values() if isinstance(value, APIRouter)]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.pattern}")

@@ -18,7 +18,6 @@ from draftstore_common.contracts.drafts import (
     ConfirmPending,
     DownloadUrl,
     Receipt,
-    UploadIntent,
 )
 from draftstore_common.contracts.identity import Principal, Scope
 from draftstore_common.contracts.metadata import DraftRecord, IdempotencyKey
@@ -50,8 +49,7 @@ class ByNameService:
         """Where to PUT the bytes: a new draft, or a fresh URL for the one given."""
         signed: SignedRequest | None
         if body.draft_id is None:
-            intent = UploadIntent.model_validate(body.model_dump(exclude={"draft_id"}))
-            draft, signed = await self._drafts.begin(principal, intent, key=key)
+            draft, signed = await self._drafts.begin(principal, body, key=key)
         else:
             if body.model_fields_set - {"object_name", "draft_id"}:
                 raise AlreadyDeclared
@@ -83,7 +81,7 @@ class ByNameService:
     async def confirm(self, principal: Principal, body: ByNameConfirm) -> ByNameReceipt | ConfirmPending:
         """Publish what the name means, or answer the receipt of what was published under it."""
         answer = await self._confirm(principal, body)
-        return answer if isinstance(answer, ConfirmPending) else ByNameReceipt(**answer.model_dump())
+        return answer if isinstance(answer, ConfirmPending) else ByNameReceipt(**dict(answer))
 
     async def _confirm(self, principal: Principal, body: ByNameConfirm) -> Receipt | ConfirmPending:
         options = ConfirmOptions(on_conflict=body.on_conflict, etag=body.etag, subject=body.subject)

@@ -179,9 +179,9 @@ def public_confirmation(record: ConfirmationRecord) -> Confirmation:
 
 def public_object(found: ObjectRecord) -> Object:
     """The public shape of an object."""
-    return Object.model_validate(found.model_dump())
+    return Object(**dict(found))
 
 
 def receipt_of(found: ObjectRecord) -> Receipt:
     """The receipt the confirm of these bytes answered, from the object's row."""
-    return Receipt.model_validate(found.model_dump())
+    return Receipt(**dict(found))

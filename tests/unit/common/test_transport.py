@@ -53,6 +53,25 @@ async def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
         await asyncio.create_task(ask())
 
 
+async def test_a_call_of_a_task_that_is_ending_has_its_deadline_too() -> None:
+    begun = asyncio.Event()
+
+    async def tidies_up() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            set_timeout(0.05)
+            with pytest.raises(ServiceUnavailable):
+                await AsgiTransport(app).send(Call("GET", "/hang"))
+
+    task = asyncio.create_task(tidies_up())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_cancellation_that_meets_the_end_of_a_call_is_not_swallowed() -> None:
     callers: list[asyncio.Task[None]] = []
 

@@ -19,6 +19,8 @@ USABLE = timedelta(seconds=5)
 
 FETCH_TIMEOUT = 5.0
 
+_NOTHING = timedelta()
+
 
 class ServiceMisconfigured(Problem):
     """One of our services does not accept another: a wrong SERVICE_KEY, SERVICE_KEYS or URL."""
@@ -53,9 +55,10 @@ class ServiceTokens:
 
     async def token(self, audience: Audience) -> str:
         """A token that lives; raises `ServiceMisconfigured` if identity does not know our key."""
-        if not self._lives(audience, for_at_least=USABLE):
+        left = self._left(audience)
+        if left <= USABLE:
             await self._flights[audience].wait()
-        elif not self._lives(audience, for_at_least=RENEW_BEFORE):
+        elif left <= RENEW_BEFORE:
             self._flights[audience].start()
         held = self._tokens.get(audience)
         if held is None:  # refused to somebody else between its arrival and our turn
@@ -68,9 +71,9 @@ class ServiceTokens:
         if held is not None and held.token == token:
             del self._tokens[audience]
 
-    def _lives(self, audience: Audience, *, for_at_least: timedelta) -> bool:
+    def _left(self, audience: Audience) -> timedelta:
         held = self._tokens.get(audience)
-        return held is not None and held.expires_at - for_at_least > self._clock()
+        return _NOTHING if held is None else held.expires_at - self._clock()
 
     async def _fetch(self, audience: Audience) -> None:
         body = ServiceTokenRequest(audience=audience).model_dump_json().encode()

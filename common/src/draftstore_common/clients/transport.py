@@ -6,11 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Protocol, Self
 
 import aiohttp
 from starlette.types import ASGIApp, Message, Scope
+from yarl import URL
 
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
 from draftstore_common.kit.errors import Unavailable
@@ -72,18 +74,34 @@ def _context_headers(timeout: float) -> dict[str, str]:
     return own | dict(trace_headers())
 
 
+URLS = 256
+"""Addresses each transport remembers; the paths of internal calls are far fewer."""
+
+_NOT_ASKED_FOR = ("User-Agent", "Accept", "Accept-Encoding")
+"""Headers aiohttp would add, which no service of ours reads."""
+
+
+def _url(base: str, path: str) -> URL:
+    return URL(base + path, encoded=True)
+
+
 class HttpTransport:
     """Calls over HTTP with pooled connections; no redirects, no proxies from the environment."""
 
     def __init__(self, base_url: str) -> None:
-        self._base_url = base_url.rstrip("/")
+        # A path is sent as it is given, and there are few: parsing one costs as much as sending its bytes.
+        self._url = lru_cache(URLS)(partial(_url, str(URL(base_url)).rstrip("/")))
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # No limit: the service behind bounds its own work, and slow calls must not keep quick ones out.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            skip_auto_headers=_NOT_ASKED_FOR,
         )
         return self
 
@@ -104,7 +122,7 @@ class HttpTransport:
         assert self._session is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
         async with self._session.request(
             call.method,
-            self._base_url + call.path,
+            self._url(call.path),
             data=call.body or None,
             headers={**call.headers, **_context_headers(timeout)},
             timeout=aiohttp.ClientTimeout(total=timeout),
@@ -132,7 +150,7 @@ class AsgiTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
-        loop = asyncio.get_running_loop()
+        loop, cancelled_before = asyncio.get_running_loop(), _cancellations()
         exchange = _AsgiExchange(call, _context_headers(timeout))
         task = loop.create_task(exchange.run(self._app), context=contextvars.Context())
         # Neither `wait_for`, which before Python 3.12 can swallow a cancellation that meets the end of the task, nor
@@ -141,7 +159,7 @@ class AsgiTransport:
         try:
             await task
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if _cancellations() > cancelled_before:
                 raise
             raise ServiceUnavailable from TimeoutError()
         finally:
@@ -149,10 +167,10 @@ class AsgiTransport:
         return exchange.reply()
 
 
-def _is_cancelled() -> bool:
-    """Whether this task was told to end, and not just something that it waited for."""
+def _cancellations() -> int:
+    """How often this task was told to end; what it waits for may be cancelled without that."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 _IN_PROCESS: Scope = {

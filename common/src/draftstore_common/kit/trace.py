@@ -4,7 +4,6 @@ A trace that comes from outside is continued if it is valid, and replaced by one
 that takes a request is a span of its own, and names itself as the parent of what it asks of others.
 """
 
-import random
 import re
 import secrets
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def trace_headers() -> list[tuple[str, str]]:
 
 
 def _span_id() -> str:
-    return f"{random.getrandbits(64):016x}"
+    return secrets.token_hex(8)
 
 
 def _state(fields: Sequence[str]) -> str:
