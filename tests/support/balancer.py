@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from support.gateway_process import GatewayProcess
+from support.tcp_server import tcp_server
 
 PROBE_SECONDS = 0.2
 
@@ -34,7 +35,10 @@ class Balancer:
         chosen = self._ready[next(self._turn) % len(self._ready)]
         self.taken[chosen.port] += 1
         there, back = await asyncio.open_connection("127.0.0.1", chosen.port)
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        try:
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        finally:
+            back.close()
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -49,11 +53,10 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 async def balanced(gateways: Sequence[GatewayProcess]) -> AsyncIterator[tuple[Balancer, int]]:
     """A balancer and its port."""
     balancer = Balancer(gateways)
-    server = await asyncio.start_server(balancer.link, "127.0.0.1", 0)
     probing = asyncio.create_task(balancer.probe())
     try:
-        yield balancer, server.sockets[0].getsockname()[1]
+        async with tcp_server(balancer.link) as port:
+            yield balancer, port
     finally:
         probing.cancel()
-        server.close()
         await asyncio.gather(probing, return_exceptions=True)

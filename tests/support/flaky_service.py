@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from support.tcp_server import tcp_server
+
 Behaviour = Literal["answer", "hang up", "hang up after the body", "break off"]
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone"
@@ -22,12 +24,8 @@ class FlakyService:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection, request by request, until a script ends it."""
-        try:
-            while await self._answer(reader, writer):
-                pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the gateway closed the connection
-        writer.close()
+        while await self._answer(reader, writer):
+            pass
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection goes on."""
@@ -53,9 +51,5 @@ def _length(head: str) -> int:
 async def flaky_service(*script: Behaviour, otherwise: Behaviour = "answer") -> AsyncIterator[FlakyService]:
     """A service that follows this script; its port is `port`."""
     service = FlakyService(script, otherwise=otherwise)
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
-    service.port = server.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(service.serve) as service.port:
         yield service
-    finally:
-        server.close()

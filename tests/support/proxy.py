@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from support.tcp_server import TcpServer
+
 HOST = "127.0.0.1"
 PIECE = 64 * 1024
 SMOOTH = 20
@@ -46,7 +48,8 @@ class Proxy:
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
         self._held = socket.socket()
-        self._server: asyncio.Server | None = None
+        self._server = TcpServer(self._pass_on)
+        self._listening = False
         self._links: set[_Link] = set()
         self._requests, self._answers = asyncio.Event(), asyncio.Event()
         self._requests.set()
@@ -65,9 +68,8 @@ class Proxy:
     async def __aexit__(
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
-        links = list(self._links)
         self.cut()
-        await asyncio.gather(*(link.ended for link in links), return_exceptions=True)
+        await self._server.close()
         self._held.close()
 
     @property
@@ -97,9 +99,8 @@ class Proxy:
 
     def cut(self) -> None:
         """Reset every connection, and refuse new ones."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._server.refuse()
+        self._listening = False
         self.reset()
 
     def reset(self) -> None:
@@ -125,7 +126,7 @@ class Proxy:
         self.slow()
         self._requests.set()
         self._answers.set()
-        if self._server is None:
+        if not self._listening:
             await self._listen()
 
     async def may_pass(self, piece: bytes, *, request: bool) -> None:
@@ -146,9 +147,12 @@ class Proxy:
         return self._watches
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+        await self._server.listen(self.port)
+        self._listening = True
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._listening:
+            return _reset(writer)  # it had come before the cut, and is served only now
         link = _Link(self, writer)
         self._links.add(link)
         try:
@@ -165,7 +169,6 @@ class _Link:
         self._writers = [client]
         self._pumps: list[asyncio.Task[None]] = []
         self._was_reset = False
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, from_client: asyncio.StreamReader, host: str, port: int) -> None:
         """Pass bytes both ways until both sides have ended; if one fails, so does the other."""
@@ -173,10 +176,10 @@ class _Link:
             await self._connect(from_client, host, port)
             await asyncio.gather(*self._pumps)
             await self._close()
-        except (OSError, asyncio.CancelledError):
+        except BaseException as error:
             self.reset()
-        finally:
-            self.ended.set_result(None)
+            if not isinstance(error, OSError | asyncio.CancelledError):
+                raise
 
     def reset(self) -> None:
         """End both connections with a reset, whatever is under way on them."""

@@ -1,9 +1,11 @@
 """A store that answers what a test scripts: for failures no real store shows on demand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from support.tcp_server import tcp_server
 
 RESET = b""
 """Close the connection instead of answering."""
@@ -37,30 +39,16 @@ class ScriptedStore:
     answers: list[bytes]
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    connections: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.connections.add(task)
-        try:
-            while await self._answer(reader, writer):
-                continue
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return  # the client left
-        finally:
-            writer.close()
-            self.connections.discard(task)
-
-    async def close(self) -> None:
-        """End the connections that are left, so that no socket outlives its test."""
-        left = list(self.connections)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        """Answer a connection's requests: one, or as many as come, without bodies, if the answers keep it alive."""
+        self.connections += 1
+        while await self._answer(reader, writer):
+            continue
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection stays open for another request: if the answer says so, and the request had no body."""
+        """Whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -76,9 +64,5 @@ class ScriptedStore:
 async def scripted(*answers: bytes) -> AsyncIterator[ScriptedStore]:
     """A running scripted store."""
     store = ScriptedStore(list(answers))
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object] = store.serve
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)  # type: ignore[arg-type]  # a bound coroutine function
-    async with server:
-        store.port = server.sockets[0].getsockname()[1]
+    async with tcp_server(store.serve) as store.port:
         yield store
-        await store.close()

@@ -6,7 +6,6 @@ from secrets import randbelow
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from draftstore_common.clients.access_event import access_event
 from draftstore_common.clients.access_log import AccessLog
@@ -14,6 +13,7 @@ from draftstore_common.contracts.audit import AccessEvent, TargetType
 from draftstore_common.contracts.drafts import DownloadUrl
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.context import client_address
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_common.kit.errors import Problem
 
 
@@ -68,11 +68,11 @@ def _signed(principal: Principal, url: DownloadUrl, **detail: str) -> AccessEven
     )
 
 
-class AuditedRoute(APIRoute):
+class AuditedRoute(DirectRoute):
     """A route whose refusals (403, 404) of a known caller are on record."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, watched."""
+        """The route's own handler, watched."""
         handle = super().get_route_handler()
 
         async def watched(request: Request) -> Response:

@@ -6,6 +6,7 @@ of them together admit about what they did.
 
 import asyncio
 import logging
+import operator
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self
 
@@ -14,8 +15,9 @@ from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from draftstore_common.kit.errors import chain
+from draftstore_gateway.memory import Memory
 from draftstore_gateway.metrics import LimiterMetrics
-from draftstore_gateway.stores import CONNECTIONS, Memory, redis_pool, redis_storage
+from draftstore_gateway.stores import CONNECTIONS, redis_pool, redis_storage
 from draftstore_gateway.windows import Charge, Counter, Decision
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ LOST_PAUSE = 1.0
 """Seconds between two attempts to reach a lost Redis. No request takes part in them."""
 
 _Ask = Callable[[Counter, Sequence[Charge]], Coroutine[Any, Any, Decision]]
+_SECONDS = operator.attrgetter("seconds")
 _PROBE = [Charge("probe", "probe", RateLimitItemPerSecond(1))]
 
 
@@ -40,7 +43,6 @@ class Limiter:
     def __init__(self, redis_url: str | None, *, replicas: int, metrics: LimiterMetrics) -> None:
         """`replicas`: how many gateways share the limits, each counting for itself where there is no Redis."""
         self._memory = Memory()
-        self._local = Counter(self._memory)
         self._pool = redis_pool(redis_url) if redis_url else None
         self._shared = Counter(redis_storage(redis_url, self._pool)) if redis_url and self._pool else None
         self._replicas = replicas
@@ -48,37 +50,47 @@ class Limiter:
         self._metrics.shared.set(self._shared is not None)
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._lost = asyncio.Event()
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._memory.timer = asyncio.create_task(self._memory.sweep())
+        self._tasks.append(asyncio.create_task(self._memory.sweep()))
         if self._shared is not None and self._pool is not None:
-            self._watch = asyncio.create_task(self._regain(self._shared, self._pool))
+            self._tasks.append(asyncio.create_task(self._regain(self._shared, self._pool)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in filter(None, (self._memory.timer, self._watch)):
+        for task in self._tasks:
             task.cancel()
         if self._pool is not None:
             await self._pool.aclose()
 
     async def hit(self, wanted: Sequence[Charge]) -> Decision:
-        """Count one request in all these windows; never raises, a store that fails is left out."""
-        decision = await self._decide(Counter.hit, wanted)
+        """Count one request in all these windows; never raises, a store that fails is left out.
+
+        The shortest first: what a long window refuses may cost a short one something; the other way round, one burst
+        would eat a day's allowance.
+        """
+        ordered = sorted(wanted, key=_SECONDS)
+        decision = await self._together(Counter.hit, ordered) or self._memory.hit(self._own(ordered))
         if decision.refused_by is not None:
             self._metrics.refused.labels(decision.refused_by).inc()
         return decision
 
     async def test(self, wanted: Sequence[Charge]) -> Decision:
         """Whether one more request would be admitted, counting nothing; never raises either."""
-        return await self._decide(Counter.test, wanted)
+        ordered = sorted(wanted, key=_SECONDS)
+        return await self._together(Counter.test, ordered) or self._memory.test(self._own(ordered))
 
-    async def _decide(self, ask: _Ask, wanted: Sequence[Charge]) -> Decision:
-        decision = await self._decide_together(ask, self._shared, wanted) if self._shared is not None else None
-        return decision or await ask(self._local, [charge.share(self._replicas) for charge in wanted])
+    def _own(self, wanted: Sequence[Charge]) -> Sequence[Charge]:
+        """The share of this gateway while it counts alone."""
+        return wanted if self._replicas == 1 else [charge.share(self._replicas) for charge in wanted]
+
+    async def _together(self, ask: _Ask, wanted: Sequence[Charge]) -> Decision | None:
+        """What the shared store says; None if there is none, or it is lost."""
+        return None if self._shared is None else await self._decide_together(ask, self._shared, wanted)
 
     async def _decide_together(self, ask: _Ask, shared: Counter, wanted: Sequence[Charge]) -> Decision | None:
-        """What the shared store says; None if it is lost. Time spent in the queue is not the store's."""
+        """What the store says; None if it is lost. Time spent in the queue is not the store's."""
         async with self._places:
             if self._lost.is_set():
                 return None

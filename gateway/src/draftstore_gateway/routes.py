@@ -82,8 +82,9 @@ ROUTES: Sequence[Route] = (
 )
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
-    return re.compile("/".join(map(_segment, pattern.split("/"))))
+def _expression(patterns: Sequence[str]) -> re.Pattern[str]:
+    """One expression for all: of its groups, the last that took part is the pattern's, by its place."""
+    return re.compile("|".join(f"({'/'.join(map(_segment, pattern.split('/')))})" for pattern in patterns))
 
 
 def _segment(part: str) -> str:
@@ -93,21 +94,24 @@ def _segment(part: str) -> str:
 
 
 class RouteTable:
-    """Finds the route of a request."""
+    """Finds the route of a request. What is spelled out goes before what a parameter would also match."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        # What is spelled out goes before what a parameter would also match.
-        patterns = sorted(dict.fromkeys(route.pattern for route in routes), key=lambda pattern: "{" in pattern)
-        self._paths = [
-            (_expression(pattern), {route.method: route for route in routes if route.pattern == pattern})
-            for pattern in patterns
-        ]
+        self._methods: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            self._methods.setdefault(route.pattern, {})[route.method] = route
+        self._parametric = [pattern for pattern in self._methods if "{" in pattern]
+        self._expression = _expression(self._parametric)
 
     def find(self, method: str, path: str) -> Route:
         """The route; raises `NotFound` for an unknown path and `WrongMethod` for a known one."""
-        for expression, methods in self._paths:
-            if expression.fullmatch(path):
-                if method not in methods:
-                    raise WrongMethod(methods)
-                return methods[method]
-        raise NotFound
+        methods = self._methods.get(path) or self._methods_of_pattern(path)
+        if method not in methods:
+            raise WrongMethod(methods)
+        return methods[method]
+
+    def _methods_of_pattern(self, path: str) -> dict[str, Route]:
+        found = self._expression.fullmatch(path)
+        if found is None or found.lastindex is None:
+            raise NotFound
+        return self._methods[self._parametric[found.lastindex - 1]]

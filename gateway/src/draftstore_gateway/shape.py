@@ -23,8 +23,11 @@ LENGTH = re.compile(rb"[0-9]{1,18}")
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
-_NAME = re.compile(rb"[A-Za-z0-9-]+")
+_NAME_CHARACTERS = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_PLAIN_PATH = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+"""What no check of a path has a word against: most of them."""
+
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NOT_VISIBLE_ASCII = re.compile(rb"[^\x21-\x7e]")
 
@@ -49,13 +52,18 @@ def check_path(path: bytes, query: bytes) -> None:
     """Refuse a path, as it was sent, that could name two things; raises `MalformedRequest` or `UriTooLong`."""
     if len(path) > MAX_PATH or len(query) > MAX_QUERY:
         raise UriTooLong
-    for code, (trick, advice) in _PATH_TRICKS.items():
-        if trick.search(path):
-            raise MalformedRequest(advice, code=code)
+    if not _PLAIN_PATH.fullmatch(path):
+        _check_path(path)
     if b"%00" in query:
         raise MalformedRequest("Remove the NUL byte from the query.", code="query_nul")
     if _NOT_VISIBLE_ASCII.search(query):
         raise MalformedRequest("Percent-encode the query.", code="query_invalid_encoding")
+
+
+def _check_path(path: bytes) -> None:
+    for code, (trick, advice) in _PATH_TRICKS.items():
+        if trick.search(path):
+            raise MalformedRequest(advice, code=code)
     if _NOT_VISIBLE_ASCII.search(path):
         raise MalformedRequest("Percent-encode the path.", code="path_invalid_encoding")
     try:
@@ -66,23 +74,27 @@ def check_path(path: bytes, query: bytes) -> None:
 
 def check_headers(headers: Pairs, *, http_version: str) -> None:
     """Refuse headers that another parser could read differently; raises `MalformedRequest` or `HeadersTooLarge`."""
-    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    names = b"".join([name for name, _ in headers])
+    values = b"".join([value for _, value in headers])
+    if len(headers) > MAX_HEADERS or len(names) + len(values) > MAX_HEADER_BYTES:
         raise HeadersTooLarge
-    for name, value in headers:
-        if not _NAME.fullmatch(name):
-            raise MalformedRequest("Use only letters, digits and hyphens in header names.", code="header_name_invalid")
-        if _BAD_VALUE.search(value):
-            raise MalformedRequest("Remove control characters from header values.", code="header_value_invalid")
-        if not value.isascii():
-            _check_text(value)
-    _check_repeats(headers)
-    _check_framing(dict(headers), http_version)
+    fields = dict(headers)
+    if names.translate(None, _NAME_CHARACTERS) or b"" in fields:
+        raise MalformedRequest("Use only letters, digits and hyphens in header names.", code="header_name_invalid")
+    if _BAD_VALUE.search(values):
+        raise MalformedRequest("Remove control characters from header values.", code="header_value_invalid")
+    if not values.isascii():
+        _check_texts(headers)
+    if len(fields) < len(headers):
+        _check_repeats(headers)
+    _check_framing(fields, http_version)
 
 
-def _check_text(value: bytes) -> None:
+def _check_texts(headers: Pairs) -> None:
     # RFC 9110 §5.5 leaves bytes above 0x7e without a meaning. As UTF-8 they have one, and reach the service unchanged.
     try:
-        value.decode()
+        for _, value in headers:
+            value.decode()
     except UnicodeDecodeError as error:
         raise MalformedRequest("Encode header values as UTF-8.", code="header_value_invalid") from error
 

@@ -1,21 +1,13 @@
-"""Where rate limits are counted: in this process, or in Redis, by which several gateways count together.
+"""The shared store of rate limits: Redis, by which several gateways count together, with one clock for all of them."""
 
-The library's storages, with what they lack here: memory that is given back, and one clock for all gateways.
-"""
-
-import asyncio
-import time
 from typing import Any
 
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 CONNECTIONS = 32
-
-SWEEP_PAUSE = 30.0
-"""Seconds between two sweeps of counters that are over."""
 
 _ACQUIRE = """
 local time = redis.call('TIME')
@@ -34,30 +26,6 @@ return true
 
 Takes the arguments of the library's own script, but not the time from the caller: a gateway whose clock is behind would
 write entries that the others take for long over."""
-
-
-class Memory(MemoryStorage):
-    """Counters of this process. `sweep` runs for as long as they are used."""
-
-    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """As in the library, which keeps every entry until it is swept, and moves all of them at each request."""
-        admitted = await super().acquire_entry(key, limit, expiry, amount)
-        del self.events[key][limit:]
-        return admitted
-
-    async def sweep(self) -> None:
-        """Forget counters that are over, now and then, for ever.
-
-        Takes the place of the library's own sweep, which looks at every counter after every hit: with a counter for
-        each of many addresses, one request would cost milliseconds.
-        """
-        while True:
-            await asyncio.sleep(SWEEP_PAUSE)
-            now = time.time()
-            logs = [key for key, entries in self.events.items() if not entries or entries[0].expiry <= now]
-            counts = [key for key, end in self.expirations.items() if end <= now]
-            for key in logs + counts:
-                await self.clear(key)
 
 
 def redis_pool(url: str) -> BlockingConnectionPool:

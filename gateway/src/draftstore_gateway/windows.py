@@ -1,7 +1,7 @@
 """Windows of rate limits, and the header fields that tell where a caller stands in them.
 
 Up to `LARGEST_EXACT` requests, a window is a log of when each was admitted: in no stretch of its length, wherever it
-begins, are there more than its amount. Above, it is the library's sliding counter, of constant size: it takes the
+begins, are there more than its amount. Above, it is a sliding counter, of constant size: it takes the
 window before for evenly filled, so a burst at its end lets up to twice the amount through within one length.
 """
 
@@ -9,9 +9,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from limits import RateLimitItem, RateLimitItemPerSecond, parse_many
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from draftstore_common.contracts.identity import RateLimit
@@ -34,34 +36,7 @@ def windows(limits: Sequence[RateLimit]) -> Windows:
     return [RateLimitItemPerSecond(amount, seconds) for seconds, amount in least.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one request is to be counted in: one window of somebody, under the policy's name."""
-
-    policy: str
-    who: str
-    window: RateLimitItem
-
-    @property
-    def seconds(self) -> int:
-        """The length of the window."""
-        return int(self.window.get_expiry())
-
-    def share(self, parts: int) -> "Charge":
-        """The same window for one of so many who count apart; never nothing."""
-        if parts == 1:
-            return self
-        amount = max(1, self.window.amount // parts)
-        return Charge(self.policy, self.who, RateLimitItemPerSecond(amount, self.seconds))
-
-
-def charges(policy: str, who: str, limits: Windows) -> list[Charge]:
-    """A charge for each window."""
-    return [Charge(policy, who, window) for window in limits]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """One window after a request was counted, or refused."""
 
     policy: str
@@ -72,8 +47,47 @@ class Standing:
     """Seconds until there is more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+@dataclass(frozen=True)
+class Charge:
+    """What one request is to be counted in: one window of somebody, under the policy's name."""
+
+    policy: str
+    who: str
+    window: RateLimitItem
+
+    @cached_property
+    def amount(self) -> int:
+        """How many requests the window admits."""
+        return self.window.amount
+
+    @cached_property
+    def seconds(self) -> int:
+        """The length of the window."""
+        return int(self.window.get_expiry())
+
+    @cached_property
+    def key(self) -> tuple[str, str, int, int]:
+        """By what its window is told from others."""
+        return self.policy, self.who, self.amount, self.seconds
+
+    def standing(self, remaining: int, reset_in: float) -> Standing:
+        """Where the window stands with so much room, and so many seconds until there is more."""
+        reset = min(max(1, math.ceil(reset_in)), self.seconds)
+        return Standing(self.policy, self.amount, self.seconds, remaining, reset)
+
+    def share(self, parts: int) -> "Charge":
+        """The same window for one of so many who count apart; never nothing."""
+        if parts == 1:
+            return self
+        return Charge(self.policy, self.who, RateLimitItemPerSecond(max(1, self.amount // parts), self.seconds))
+
+
+def charges(policy: str, who: str, limits: Windows) -> list[Charge]:
+    """A charge for each window."""
+    return [Charge(policy, who, window) for window in limits]
+
+
+class Decision(NamedTuple):
     """Whether a request is within every window, and where each one stands. `refused_by` is the policy that says no."""
 
     refused_by: str | None
@@ -91,46 +105,38 @@ class Decision:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The fields of draft-ietf-httpapi-ratelimit-headers-11."""
-        named = [(f'"{standing.policy}-{standing.window}s"', standing) for standing in self.standings]
-        policy = ", ".join(f"{name};q={s.quota};w={s.window}" for name, s in named)
-        state = ", ".join(f"{name};r={s.remaining};t={s.reset}" for name, s in named)
+        policy = ", ".join([f'"{s.policy}-{s.window}s";q={s.quota};w={s.window}' for s in self.standings])
+        state = ", ".join([f'"{s.policy}-{s.window}s";r={s.remaining};t={s.reset}' for s in self.standings])
         return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
 
 
 class Counter:
-    """Counts requests in one storage. Each window is one atomic step, exact however many requests race."""
+    """Counts requests in Redis, by the library's strategies. Each window is one atomic step, however many race."""
 
-    def __init__(self, storage: MemoryStorage | RedisStorage) -> None:
+    def __init__(self, storage: RedisStorage) -> None:
         self._exact = MovingWindowRateLimiter(storage)
         self._large = SlidingWindowCounterRateLimiter(storage)
 
     async def hit(self, wanted: Sequence[Charge]) -> Decision:
-        """Count one request in all these windows, or say which has no room.
-
-        The shortest first: what a long window refuses may cost a short one something; the other way round, one burst
-        would eat a day's allowance.
-        """
-        ordered = sorted(wanted, key=lambda charge: charge.seconds)
+        """Count one request in all these windows, in their order, or say which has no room."""
         refused_by = None
-        for charge in ordered:
+        for charge in wanted:
             if not await self._strategy(charge).hit(charge.window, charge.policy, charge.who):
                 refused_by = charge.policy
                 break
-        return Decision(refused_by, await self._standings(ordered))
+        return Decision(refused_by, await self._standings(wanted))
 
     async def test(self, wanted: Sequence[Charge]) -> Decision:
         """What `hit` would say, counting nothing."""
-        standings = await self._standings(sorted(wanted, key=lambda charge: charge.seconds))
+        standings = await self._standings(wanted)
         return Decision(next((s.policy for s in standings if s.remaining == 0), None), standings)
 
-    async def _standings(self, ordered: Sequence[Charge]) -> Sequence[Standing]:
-        return [await self._standing(charge) for charge in ordered]
+    async def _standings(self, wanted: Sequence[Charge]) -> Sequence[Standing]:
+        return [await self._standing(charge) for charge in wanted]
 
     async def _standing(self, charge: Charge) -> Standing:
         stats = await self._strategy(charge).get_window_stats(charge.window, charge.policy, charge.who)
-        reset = max(1, math.ceil(stats.reset_time - time.time()))
-        remaining = max(0, stats.remaining)
-        return Standing(charge.policy, charge.window.amount, charge.seconds, remaining, min(reset, charge.seconds))
+        return charge.standing(max(0, stats.remaining), stats.reset_time - time.time())
 
     def _strategy(self, charge: Charge) -> RateLimiter:
-        return self._exact if charge.window.amount <= LARGEST_EXACT else self._large
+        return self._exact if charge.amount <= LARGEST_EXACT else self._large

@@ -9,12 +9,19 @@ from draftstore_common.contracts import confirm
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts import reconcile as reconciling
 from draftstore_common.contracts.identity import ServiceName
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_metadata.context import Context
 
-drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))])
-due = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.CLEANER))])
-tending = APIRouter(prefix="/internal/due", dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))])
-reconcile = APIRouter(prefix="/internal/reconcile", dependencies=[Depends(only(ServiceName.CLEANER))])
+drafts = APIRouter(route_class=DirectRoute, prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))])
+due = APIRouter(route_class=DirectRoute, prefix="/internal/due", dependencies=[Depends(only(ServiceName.CLEANER))])
+tending = APIRouter(
+    route_class=DirectRoute,
+    prefix="/internal/due",
+    dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))],
+)
+reconcile = APIRouter(
+    route_class=DirectRoute, prefix="/internal/reconcile", dependencies=[Depends(only(ServiceName.CLEANER))]
+)
 
 
 async def _context(request: Request) -> Context:

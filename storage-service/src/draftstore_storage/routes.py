@@ -8,14 +8,22 @@ from draftstore_common.access import only
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import Request as Empty
 from draftstore_common.contracts.identity import ServiceName
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_storage.context import Context
 from draftstore_storage.service import StorageService
 
-drafts = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))], tags=["drafts"])
-cleaning = APIRouter(
-    prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))], tags=["cleaning"]
+drafts = APIRouter(
+    route_class=DirectRoute, prefix="/internal", dependencies=[Depends(only(ServiceName.DRAFTS))], tags=["drafts"]
 )
-reconciling = APIRouter(prefix="/internal", dependencies=[Depends(only(ServiceName.CLEANER))], tags=["reconciling"])
+cleaning = APIRouter(
+    route_class=DirectRoute,
+    prefix="/internal",
+    dependencies=[Depends(only(ServiceName.DRAFTS, ServiceName.CLEANER))],
+    tags=["cleaning"],
+)
+reconciling = APIRouter(
+    route_class=DirectRoute, prefix="/internal", dependencies=[Depends(only(ServiceName.CLEANER))], tags=["reconciling"]
+)
 
 
 async def _service(request: Request) -> StorageService:

@@ -13,6 +13,7 @@ from support.gateway import SmallIdentity
 from support.gateway_process import GatewayProcess, gateway_process
 from support.raw_http import Connection, connected, read_answer, request
 from support.running_gateway import bearer
+from support.tcp_server import tcp_server
 from support.uvicorn_server import served
 
 MEBIBYTE = 1024 * 1024
@@ -44,10 +45,8 @@ class ByteService:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it ends."""
-        with suppress(ConnectionError):
-            while head := await _head(reader):
-                await self._answer(head, reader, writer)
-        writer.close()
+        while head := await _head(reader):
+            await self._answer(head, reader, writer)
 
     async def _answer(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if head.startswith(b"PUT /streams/stalled"):
@@ -111,14 +110,13 @@ class Target:
 async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
     """The gateway of this module."""
     identity, service = SmallIdentity(), ByteService()
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=MEBIBYTE)
     async with (
-        server,
+        tcp_server(service.serve, read_ahead=MEBIBYTE) as port,
         served(identity.app) as keys,
         gateway_process(
             tmp_path_factory.mktemp("memory"),
             identity=keys,
-            service=server.sockets[0].getsockname()[1],
+            service=port,
             module="support.streaming_gateway",
         ) as gateway,
     ):

@@ -22,6 +22,7 @@ from support.limiter import limiter_on
 from support.ports import free_port
 from support.redis import running_redis
 from support.running_gateway import Running, bearer, running_gateway
+from support.tcp_server import tcp_server
 from support.until import until
 
 # A day, so that no test ever runs across the end of a window.
@@ -113,14 +114,12 @@ async def test_a_silent_redis_is_tried_once_and_then_left_to_no_request(monkeypa
     monkeypatch.setattr(limits, "LOST_PAUSE", 0.0)
     tried = 0
 
-    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def never_answer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         nonlocal tried
         tried += 1
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
+    async with tcp_server(never_answer) as port:
         # Not entered: nothing but its requests reaches for the store.
         limiter = limiter_on(f"redis://127.0.0.1:{port}/0")
         decisions = [await limiter.hit(charges("key", "a", parse_limits("2/day"))) for _ in range(3)]

@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from draftstore_common.contracts.identity import RateLimit
-from draftstore_gateway import limits, stores, windows
+from draftstore_gateway import limits, memory, windows
 from draftstore_gateway.limits import Limiter
+from draftstore_gateway.memory import Memory, _Log
 from draftstore_gateway.windows import LARGEST_EXACT, Charge, Decision, Standing, charges, parse_limits
 from support.limiter import limiter_on
 from support.redis import running_redis
@@ -21,6 +23,13 @@ def redis_url() -> Iterator[str]:
     """A running Redis."""
     with running_redis() as url:
         yield url
+
+
+class _Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def _a(text: str) -> list[Charge]:
@@ -81,25 +90,74 @@ async def test_a_gateway_that_counts_alone_admits_its_share_and_never_nothing(re
 
 
 async def test_counters_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "SWEEP_PAUSE", 0.0)
-    both = f"5/day;{LARGEST_EXACT + 1}/day"
-    async with limiter_on(None) as limiter, asyncio.timeout(10):
-        memory = limiter._memory
-        await limiter.hit(_a(both))
-        later = time.time() + 3 * 86_400
-        monkeypatch.setattr(stores, "time", SimpleNamespace(time=lambda: later))
-        while memory.events or memory.storage:
-            await asyncio.sleep(0)
-    assert not memory.locks
-    assert not memory.expirations
-
-
-async def test_a_window_remembers_no_more_requests_than_it_admits() -> None:
-    limiter, window = limiter_on(None), _a("3/day")
+    monkeypatch.setattr(memory, "SWEEP_PAUSE", 0.0)
+    clock = _Clock()
+    windows_held = Memory(clock=clock)
+    windows_held.hit(_a(f"5/day;{LARGEST_EXACT + 1}/day"))
+    sweep = asyncio.create_task(windows_held.sweep())
     for _ in range(10):
-        await limiter.hit(window)
-    [entries] = limiter._memory.events.values()
-    assert len(entries) == 3
+        await asyncio.sleep(0)
+    assert len(windows_held) == 2
+    clock.now += 3 * 86_400
+    async with asyncio.timeout(10):
+        while len(windows_held):
+            await asyncio.sleep(0)
+    sweep.cancel()
+
+
+async def test_a_limiter_that_serves_sweeps_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SWEEP_PAUSE", 0.0)
+    async with limiter_on(None) as limiter, asyncio.timeout(10):
+        await limiter.hit(charges("key", "soon over", windows.windows([RateLimit(amount=5, seconds=1)])))
+        while len(limiter._memory):
+            await asyncio.sleep(0)
+
+
+def test_a_window_remembers_no_more_requests_than_it_admits() -> None:
+    windows_held, window = Memory(), _a("3/day")
+    decisions = [windows_held.hit(window) for _ in range(10)]
+    assert [decision.admitted for decision in decisions] == [True] * 3 + [False] * 7
+    [log] = windows_held._windows.values()
+    assert isinstance(log, _Log)
+    assert len(log._admitted) == 3
+
+
+def test_a_window_has_room_again_when_its_oldest_request_is_out_of_it_and_says_when() -> None:
+    clock = _Clock()
+    windows_held, window = Memory(clock=clock), _a("2/minute")
+    windows_held.hit(window)
+    clock.now += 20.5
+    assert windows_held.hit(window).standings[0] == Standing("key", 2, 60, 0, 40)
+    clock.now += 39.5
+    assert windows_held.hit(window).refused_by == "key", "sixty seconds are not over yet"
+    clock.now += 0.001
+    assert windows_held.hit(window).admitted
+    assert windows_held.hit(window).standings[0] == Standing("key", 2, 60, 0, 21)
+
+
+@given(st.lists(st.tuples(st.floats(0, 40), st.integers(1, 6)), max_size=60), st.integers(1, 12))
+def test_no_window_in_memory_is_ever_passed_whatever_the_bursts(bursts: list[tuple[float, int]], amount: int) -> None:
+    clock = _Clock()
+    windows_held, admitted = Memory(clock=clock), list[float]()
+    window = charges("key", "a", windows.windows([RateLimit(amount=amount, seconds=60)]))
+    for pause, requests in bursts:
+        clock.now += pause
+        admitted += [clock.now for _ in range(requests) if windows_held.hit(window).admitted]
+    for first, one_too_many in zip(admitted, admitted[amount:], strict=False):
+        assert one_too_many - first > 60
+
+
+def test_a_large_window_counts_the_stretch_before_as_evenly_filled() -> None:
+    clock, amount = _Clock(), LARGEST_EXACT + 2
+    clock.now = 6000.0
+    windows_held, window = Memory(clock=clock), _a(f"{amount}/minute")
+    for _ in range(amount):
+        assert windows_held.hit(window).admitted
+    assert windows_held.hit(window).refused_by == "key"
+    clock.now += 90
+    assert windows_held.test(window).standings[0].remaining == amount - amount // 2
+    clock.now += 60
+    assert windows_held.test(window).standings[0].remaining == amount
 
 
 @dataclass

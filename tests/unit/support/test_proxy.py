@@ -8,30 +8,23 @@ import pytest
 import pytest_asyncio
 
 from support.proxy import PIECE, Proxy
+from support.tcp_server import tcp_server
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while piece := await reader.read(PIECE):
-            writer.write(piece)
-            await writer.drain()
-        writer.write(b"end")
-    except OSError:
-        pass
-    finally:
-        writer.close()
+    while piece := await reader.read(PIECE):
+        writer.write(piece)
+        await writer.drain()
+    writer.write(b"end")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy() -> AsyncIterator[Proxy]:
     """A proxy in front of a server that sends back what it gets, and `end` at the end."""
-    server = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    async with Proxy(f"http://{host}:{port}/ignored") as made:
+    async with tcp_server(_echo) as port, Proxy(f"http://127.0.0.1:{port}/ignored") as made:
         yield made
-    server.close()
 
 
 @asynccontextmanager

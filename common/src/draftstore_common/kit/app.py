@@ -4,14 +4,14 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +28,7 @@ from draftstore_common.kit.context import (
     request_id,
     set_timeout,
 )
+from draftstore_common.kit.direct import DirectTable, Handler
 from draftstore_common.kit.errors import (
     PROBLEM_MEDIA_TYPE,
     MalformedJson,
@@ -52,8 +53,10 @@ READY_TIMEOUT = 3.0
 READY_MAX_AGE = 1.0
 MAX_TIMEOUT = 3600.0
 
-_QUIET = ("/health", "/internal/")
-"""Paths whose requests are logged at DEBUG: probes, and calls between services, whose outcome the caller logs."""
+_REQUEST_ID, _TIMEOUT, _PARENT, _STATE, _CLIENT = _CONTEXT_HEADERS = tuple(
+    name.encode() for name in (REQUEST_ID_HEADER, TIMEOUT_HEADER, TRACEPARENT, TRACESTATE, CLIENT_HEADER)
+)
+_NONE = (None,)
 
 
 class ProblemResponse(JSONResponse):
@@ -79,7 +82,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._adopt(Headers(scope=scope))
+        self._adopt(scope["headers"])
         answer = _Answer(send)
         try:
             await self._app(scope, receive, answer.send)
@@ -92,12 +95,16 @@ class RequestContext:
             answer.log(scope)
 
     @staticmethod
-    def _adopt(headers: Headers) -> None:
-        given = headers.get(REQUEST_ID_HEADER)
+    def _adopt(headers: Iterable[tuple[bytes, bytes]]) -> None:
+        sent: dict[bytes, list[str]] = {}
+        for name, value in headers:
+            if name in _CONTEXT_HEADERS:
+                sent.setdefault(name, []).append(value.decode("latin-1"))
+        given = sent.get(_REQUEST_ID, _NONE)[0]
         request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
-        set_timeout(_timeout(headers.get(TIMEOUT_HEADER)))
-        trace.set(Trace.adopt(headers.getlist(TRACEPARENT), headers.getlist(TRACESTATE)))
-        client_address.set(address_or_none(headers.get(CLIENT_HEADER)))
+        set_timeout(_timeout(sent.get(_TIMEOUT, _NONE)[0]))
+        trace.set(Trace.adopt(sent.get(_PARENT, ()), sent.get(_STATE, ())))
+        client_address.set(address_or_none(sent.get(_CLIENT, _NONE)[0]))
 
 
 class _Answer:
@@ -111,14 +118,16 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id.get()
+            others = [header for header in message["headers"] if header[0] != _REQUEST_ID]
+            message = {**message, "headers": [*others, (_REQUEST_ID, request_id.get().encode("latin-1"))]}
         await self._send(message)
 
     def log(self, scope: Scope) -> None:
-        level = logging.DEBUG if scope["path"].startswith(_QUIET) else logging.INFO
-        milliseconds = round((time.monotonic() - self._began) * 1000, 1)
-        extra = {"method": scope["method"], "path": scope["path"], "status": self.status, "ms": milliseconds}
-        log.log(level, "request", extra=extra)
+        """At DEBUG: the gateway's line has all of it, and what does not pass there is for its caller to log."""
+        if log.isEnabledFor(logging.DEBUG):
+            milliseconds = round((time.monotonic() - self._began) * 1000, 1)
+            extra = {"method": scope["method"], "path": scope["path"], "status": self.status, "ms": milliseconds}
+            log.debug("request", extra=extra)
 
 
 def _timeout(value: str | None) -> float:
@@ -127,6 +136,16 @@ def _timeout(value: str | None) -> float:
     except ValueError:
         return DEFAULT_TIMEOUT
     return min(max(seconds, 0.0), MAX_TIMEOUT) if math.isfinite(seconds) else DEFAULT_TIMEOUT
+
+
+async def _serve(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer by the handler of a direct route."""
+    request = Request(scope, receive)
+    try:
+        response = await handler(request)
+    except Problem as problem:
+        response = await _on_problem(request, problem)
+    await response(scope, receive, send)
 
 
 async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
@@ -157,7 +176,22 @@ async def _on_http(_: Request, error: Exception) -> ProblemResponse:
 
 
 class _Service(FastAPI):
-    """An application whose document tells how every route refuses."""
+    """An application whose document tells how every route refuses, and whose direct routes are served directly."""
+
+    def __init__(self, *, routers: list[APIRouter], **options: Any) -> None:
+        super().__init__(**options)
+        for router in routers:
+            self.include_router(router)
+        self._direct = DirectTable(route for router in routers for route in router.routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection, as ASGI has it."""
+        handler = self._direct.find(scope) if scope["type"] == "http" else None
+        if handler is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await RequestContext(partial(_serve, handler))(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -179,6 +213,7 @@ def service_app(
     `tags` says what the groups of its routes are about. Operations are known in the document by their functions' names.
     """
     app = _Service(
+        routers=[*routers, _health],
         title=title,
         description=description,
         lifespan=lifespan,
@@ -191,8 +226,6 @@ def service_app(
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    for router in (*routers, _health):
-        app.include_router(router)
     return app
 
 

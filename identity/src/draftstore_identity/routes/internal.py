@@ -16,9 +16,10 @@ from draftstore_common.contracts.identity import (
     VerifyRequest,
 )
 from draftstore_common.kit.context import DRAINING
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_identity.routes.caller import Ctx
 
-router = APIRouter(tags=["internal"])
+router = APIRouter(route_class=DirectRoute, tags=["internal"])
 
 
 @router.post("/internal/verify", dependencies=[Depends(only(ServiceName.GATEWAY))])
