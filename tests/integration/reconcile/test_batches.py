@@ -1,4 +1,4 @@
-"""Several batches at once are one cleaning: everything that is due, no more than it may, and nothing lost if it dies."""
+"""Several batches at once are one cleaning: all that is due, no more than it may, and nothing lost if it dies."""
 
 from dataclasses import replace
 from typing import Any
