@@ -36,7 +36,7 @@ LEASE_TTL = 300
 
 BATCHES_AT_ONCE = 4
 """While batches are deleted, the next is taken and the last reported. SeaweedFS deletes 1.5 times as much in several
-calls at once as in one after the other; with smaller batches the rows cost more than that gains."""
+calls at once as in one after the other; many small batches took longer than few large ones (docs/decisions.md)."""
 
 ABORTS_AT_ONCE = 16
 """S3 has no call that aborts several uploads."""
