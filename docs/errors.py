@@ -40,7 +40,7 @@ CARRIERS = frozenset(
 """Where a code comes from another problem, or from the families below."""
 
 TABLES: Mapping[tuple[str, str], tuple[str, str]] = {
-    ("draftstore_gateway.shape", "check_path"): ("_PATH_TRICKS", "MalformedRequest"),
+    ("draftstore_gateway.shape", "_check_path"): ("_PATH_TRICKS", "MalformedRequest"),
 }
 """Where a code comes from a table `code: (…, advice)`: the table, and the class of the problem."""
 

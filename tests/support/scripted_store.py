@@ -42,13 +42,13 @@ class ScriptedStore:
     connections: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection until it ends."""
+        """Answer a connection's requests: one, or as many as come, without bodies, if the answers keep it alive."""
         self.connections += 1
         while await self._answer(reader, writer):
             pass
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection stays open for another request: if the answer says so, and the request had no body."""
+        """Whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

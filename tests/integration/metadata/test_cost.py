@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -43,3 +44,13 @@ async def test_what_is_due_is_found_by_its_index_however_much_is_stored(
     lines = [row[0] for row in await metadata.database.rows(f"EXPLAIN {statement}", *arguments)]
     assert any(index in line for line in lines), lines
     assert [line for line in lines if "Seq Scan" in line] == []
+
+
+@pytest.mark.parametrize("statement", [due._PURGED_DRAFTS, due._PURGED_KEYS], ids=["drafts", "keys"])
+async def test_what_is_gone_is_noted_row_by_row_whatever_the_statistics_say(metadata: Metadata, statement: str) -> None:
+    ids = [uuid4() for _ in range(1000)]
+    more = (HOUR, 1000) if statement == due._PURGED_KEYS else ()
+    plan = await metadata.database.rows(f"EXPLAIN {statement}", ids, [False] * len(ids), *more)
+    lines = [row[0] for row in plan]
+    assert [line for line in lines if "Join Filter" in line] == [], lines
+    assert any("Index Cond: (id = r.id)" in line for line in lines), lines

@@ -33,6 +33,7 @@ OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
 """The request's own deadline ends every wait (`attempts`); only an address that leads nowhere is given up before."""
 
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """How the store is reached: certificates to trust (the system's unless given), and a proxy."""
@@ -89,6 +90,7 @@ class RestClient:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=PIECE,
+            max_field_size=LONGEST_FIELD,
         )
         return self
 
