@@ -28,9 +28,7 @@ class Group:
 
 
 def _apart(bench: Bench) -> AbstractAsyncContextManager[Site]:
-    """Services as processes. Over HTTP the gateway gives a place back some turns of its loop after the client has the
-    answer, so that 64 busy connections of one key can hold more than the default of 100 places."""
-    return site(bench, "processes", MAX_CONCURRENT_PER_KEY="1000")
+    return site(bench, "processes")
 
 
 PLAN = (

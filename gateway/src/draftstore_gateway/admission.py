@@ -9,7 +9,7 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Verdict
 from draftstore_common.kit.context import remaining
 from draftstore_gateway.address import Address, bucket
-from draftstore_gateway.concurrency import Concurrency, Turns
+from draftstore_gateway.concurrency import Concurrency, Place, Turns
 from draftstore_gateway.errors import RateLimited
 from draftstore_gateway.exchange import Answer
 from draftstore_gateway.limits import Limiter
@@ -58,25 +58,21 @@ class Admission:
         except TimeoutError as error:
             raise ServiceUnavailable from error
 
-    async def enter(self, answer: Answer, verdict: Verdict) -> None:
-        """Charge an authenticated request to its key and its tenant, and take a place, to be given back by `leave`.
+    async def enter(self, answer: Answer, verdict: Verdict) -> Place:
+        """Charge an authenticated request to its key and its tenant, and take a place, to be given back by calling it.
 
         Raises `TooManyConcurrent` or `RateLimited`; then there is nothing to give back. What finds no place is not
         charged: it costs us nothing, and its caller is told to wait for requests of its own.
         """
-        lineage = verdict.principal.lineage
-        self._concurrency.enter(lineage)
+        place = self._concurrency.enter(verdict.principal.lineage)
         try:
             wanted = self._of_caller(verdict)
             if wanted:
                 _tell(answer, await self._limiter.hit(wanted))
         except BaseException:
-            self._concurrency.leave(lineage)
+            place()
             raise
-
-    def leave(self, verdict: Verdict) -> None:
-        """Give back the place of a request that ends."""
-        self._concurrency.leave(verdict.principal.lineage)
+        return place
 
     def _of_address(self, client: Address) -> list[Charge]:
         return charges("ip", bucket(client), self._per_address)

@@ -10,6 +10,26 @@ from draftstore_gateway.errors import TooManyConcurrent
 from draftstore_gateway.metrics import LimiterMetrics
 
 
+class Place:
+    """One request's place among those under way. Called, it is given back; called again, it does nothing."""
+
+    __slots__ = ("_lineage", "_under_way")
+
+    def __init__(self, under_way: dict[UUID, int], lineage: UUID) -> None:
+        self._under_way: dict[UUID, int] | None = under_way
+        self._lineage = lineage
+
+    def __call__(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return
+        others = under_way[self._lineage] - 1
+        if others:
+            under_way[self._lineage] = others
+        else:
+            del under_way[self._lineage]
+
+
 class Concurrency:
     """Counts requests under way by the lineage of their key, so that one caller's slow ones leave room for others."""
 
@@ -18,21 +38,14 @@ class Concurrency:
         self._metrics = metrics
         self._under_way: dict[UUID, int] = {}
 
-    def enter(self, lineage: UUID) -> None:
-        """Take a place among the requests under way, to be given back by `leave`; raises `TooManyConcurrent`."""
-        under_way = self._under_way.get(lineage, 0)
-        if under_way >= self._limit:
+    def enter(self, lineage: UUID) -> Place:
+        """Take a place among the requests under way; raises `TooManyConcurrent`."""
+        others = self._under_way.get(lineage, 0)
+        if others >= self._limit:
             self._metrics.refused.labels("concurrency").inc()
             raise TooManyConcurrent(self._limit)
-        self._under_way[lineage] = under_way + 1
-
-    def leave(self, lineage: UUID) -> None:
-        """Give the place back."""
-        under_way = self._under_way[lineage] - 1
-        if under_way:
-            self._under_way[lineage] = under_way
-        else:
-            del self._under_way[lineage]
+        self._under_way[lineage] = others + 1
+        return Place(self._under_way, lineage)
 
 
 class Turns:

@@ -121,6 +121,8 @@ class Answer:
         self.notices: list[tuple[bytes, bytes]] = []
         """What the route says in every answer; `extra` is about this request."""
         self.on_progress: Callable[[], None] = nothing
+        self.on_end: Callable[[], None] = nothing
+        """Called before the last of it is sent: the client may ask again as soon as it has that."""
 
     async def send(self, message: Message) -> None:
         """Pass one ASGI message on, unless nobody waits for it or the request was refused meanwhile."""
@@ -146,6 +148,7 @@ class Answer:
             self.finished = True
             if self._body.unread:
                 message = await self._linger(message)
+            self.on_end()
         await self._send(message)
 
     async def _linger(self, last: Message) -> Message:

@@ -166,12 +166,12 @@ class Pipeline:
         async def pass_on() -> None:
             await self._forward(exchange, route, await self._token_now(exchange, route, verdict))
 
-        await self._admission.enter(exchange.answer, verdict)
+        leave = exchange.answer.on_end = await self._admission.enter(exchange.answer, verdict)
         try:
             _check_power(route, verdict.principal)
             await self._arrival.passed_on(exchange.body, route.max_body, pass_on)
         finally:
-            self._admission.leave(verdict)
+            leave()
 
     async def _token_now(self, exchange: Exchange, route: Route, verdict: Verdict) -> str:
         """The token to act with. While a client was slow to send, its key may have been revoked."""

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from draftstore_common.contracts.identity import RateLimit, Scope
 from draftstore_gateway import pipeline
-from support.gateway import KnownKey
+from draftstore_gateway.upstreams import AsgiUpstream
+from support.gateway import EchoService, KnownKey
 from support.raw_http import connected, request
 from support.running_gateway import Running, bearer, running_gateway
 from support.until import until
@@ -52,6 +55,21 @@ async def test_one_request_too_many_is_told_to_wait_and_other_keys_are_not() -> 
         assert int(answer.headers["retry-after"]) > 0
         assert (await _ask(gateway, gateway.identity.issue(*SCOPES))).status_code == 200
         await _leave(under_way)
+
+
+class _Lingering(EchoService):
+    """A service that answers, and has still something to do then."""
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+        if scope["type"] == "http":
+            await asyncio.sleep(60)  # cancelled with the gateway
+
+
+async def test_who_has_the_answer_may_ask_again_while_the_service_is_still_at_the_last_request() -> None:
+    async with running_gateway(upstream=AsgiUpstream(_Lingering()), max_concurrent_per_key=1) as gateway:
+        key = gateway.identity.issue(*SCOPES)
+        assert [(await _ask(gateway, key)).status_code for _ in range(3)] == [200, 200, 200]
 
 
 async def test_a_rotated_key_shares_the_places_of_its_successor() -> None:

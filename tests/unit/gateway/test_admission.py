@@ -46,8 +46,8 @@ def _answer() -> Answer:
 
 
 async def _request(admission_: Admission, verdict: Verdict) -> None:
-    await admission_.enter(_answer(), verdict)
-    admission_.leave(verdict)
+    place = await admission_.enter(_answer(), verdict)
+    place()
 
 
 async def test_a_new_verdict_brings_its_own_limits_at_once() -> None:
@@ -68,11 +68,14 @@ async def test_a_request_that_is_refused_keeps_no_place() -> None:
 
 async def test_a_place_is_kept_until_it_is_given_back() -> None:
     asked, verdict = _admission(places=1), _verdict(5)
-    await asked.enter(_answer(), verdict)
+    place = await asked.enter(_answer(), verdict)
     with pytest.raises(TooManyConcurrent):
         await asked.enter(_answer(), verdict)
-    asked.leave(verdict)
-    await _request(asked, verdict)
+    place()
+    await asked.enter(_answer(), verdict)
+    place()  # given back twice is given back once
+    with pytest.raises(TooManyConcurrent):
+        await asked.enter(_answer(), verdict)
 
 
 async def test_what_is_remembered_of_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,10 @@ CONNECT_TIMEOUT = 3.0
 MAX_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that is no object. The longest, a thousand refused keys, is a tenth of it."""
 
+LONGEST_FIELD = 64 * 1024
+"""Bytes of one header field of an answer. S3 keeps 2 KB of metadata with an object, other stores much more: what an
+uploader made long must not make its object unreadable to us."""
+
 OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers the library would add. Nothing is asked for that was not signed; least of all compressed answers."""
 
