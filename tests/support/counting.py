@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 import draftstore_common.kit.database as kit
+from support.proxy import Proxy
 
 _FRAMES = {"BEGIN;", "COMMIT;", "ROLLBACK;"}
 
@@ -62,3 +63,23 @@ def counted_statements() -> Iterator[Statements]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kit, "_use_json", watched)
         yield statements
+
+
+class Requests:
+    """Requests to a store, by method, as a proxy before it sees them."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._watches = {
+            method: proxy.watch(f"{method} /".encode()) for method in ("GET", "HEAD", "PUT", "POST", "DELETE")
+        }
+        self._before: dict[str, int] = {}
+
+    def clear(self) -> None:
+        """Forget what was sent so far."""
+        self._before = {method: watch.seen for method, watch in self._watches.items()}
+
+    @property
+    def made(self) -> dict[str, int]:
+        """How many of each method that was used at all."""
+        counts = {method: watch.seen - self._before.get(method, 0) for method, watch in self._watches.items()}
+        return {method: count for method, count in counts.items() if count}
