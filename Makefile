@@ -46,9 +46,21 @@ test: $(VENV)/installed-for-tests ## run all tests (ARGS=… for pytest, CONTAIN
 soak: $(VENV)/installed-for-tests ## the long run: kills, cuts and races until the counts are told (ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/installed-for-tests ## measure everything beside its reference, for the table in docs/performance.md (ARGS=--help)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/installed-for-tests ## the same lines in a minute and a half, with small sizes; writes nothing
+	@PYTHONPATH=tests $(BIN)/python -m bench --quick $(ARGS)
+
 .PHONY: bench-gateway
-bench-gateway: $(VENV)/installed-for-tests ## CPU of a request through the gateway, beside a bare proxy (needs wrk)
-	@PYTHONPATH=tests $(BIN)/python -m bench.gateway
+bench-gateway: $(VENV)/installed-for-tests ## only the gateway's line: CPU of a request beside a bare proxy; writes nothing
+	@PYTHONPATH=tests $(BIN)/python -m bench --only gateway --dry-run
+
+.PHONY: bench-soak
+bench-soak: $(VENV)/installed-for-tests ## half an hour at 60 % of saturation: memory and p99 flat, no error (ARGS='--minutes 30')
+	@PYTHONPATH=tests $(BIN)/python -m bench.soak $(ARGS)
 
 .PHONY: bench-revocation
 bench-revocation: $(VENV)/installed-for-tests ## how long revoked keys go on working, three gateways under load (ARGS=--help)

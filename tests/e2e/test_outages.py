@@ -199,7 +199,7 @@ async def test_a_missing_bucket_is_named_and_made_again_at_the_next_start(stack:
 def errors_logged(stack: ProcessesStack) -> int:
     """How many ERROR lines all services together have logged."""
     logs = (service.child.stderr.read_text() for service in stack.services.values())
-    return sum(log.count('"level": "ERROR"') for log in logs)
+    return sum(log.count('"level":"ERROR"') for log in logs)
 
 
 async def attempt(api: Api, draft_id: str) -> httpx.Response | None:

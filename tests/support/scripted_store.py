@@ -34,14 +34,21 @@ def failure(status: int, code: str) -> bytes:
 
 @dataclass
 class ScriptedStore:
-    """What it will answer, in order (the last one for ever), and the requests it got."""
+    """What it will answer, in order (the last one for ever), and the requests and connections it got."""
 
     answers: list[bytes]
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection's one request."""
+        """Answer one connection until it ends."""
+        self.connections += 1
+        while await self._answer(reader, writer):
+            pass
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection stays open for another request: if the answer says so, and the request had no body."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -50,6 +57,7 @@ class ScriptedStore:
         else:
             writer.write(reply)
             await writer.drain()
+        return b"connection: keep-alive" in reply
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from draftstore_common.contracts.metadata import (
     Tended,
 )
 from draftstore_common.contracts.storage import DeleteRequest, MultipartRef
+from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import Problem, chain
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,14 @@ BATCH = 1000
 """Keys per batch: what one S3 DeleteObjects takes."""
 
 LEASE_TTL = 300
-"""Seconds nobody else gets a batch; a batch takes a few, and a dead cleaner's comes back after it."""
+"""Seconds nobody else gets a batch, and the longest it is worked on; a dead cleaner's comes back after it."""
+
+BATCHES_AT_ONCE = 3
+"""While one batch is deleted, the next is taken and the last reported. SeaweedFS deletes 1.5 times as much in two calls
+at once as in one after the other; in four, little more, and every call takes longer."""
+
+ABORTS_AT_ONCE = 16
+"""S3 has no call that aborts several uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,43 +91,63 @@ class Cleaner:
         log.info("due", extra={"plan": plan.model_dump(mode="json", exclude={"now"})})
         tended = await self.recover()
         report = Report(expired=tended.expired, recovered=tended.recovered)
-        while True:
-            limit = min(BATCH, self._brakes.max_items - report.objects - report.again)
-            if limit <= 0:
-                report.stopped_at_ceiling = True
-                break
-            if not await self._batch(limit, report):
-                break
+        try:
+            await self._batches(report)
+        except ExceptionGroup as failures:  # what else is under way ends with the first; its leases lapse
+            first = failures.exceptions[0]
+            raise first from first.__cause__
         log.info(report.line(), extra={"expired": report.expired, "again": report.again, "failed": report.failed})
         return report
 
-    async def _batch(self, limit: int, report: Report) -> bool:
-        """One batch; false when there was nothing left to take."""
-        batch = await self._metadata.claim_due(ClaimDue(limit=limit, lease_ttl=LEASE_TTL))
+    async def _batches(self, report: Report) -> None:
+        """Take batches until nothing is due or the ceiling is reached; `BATCHES_AT_ONCE` are under way."""
+        slots = asyncio.Semaphore(BATCHES_AT_ONCE)
+        left = self._brakes.max_items
+        async with asyncio.TaskGroup() as group:
+            while left > 0:
+                await slots.acquire()
+                batch = await self._metadata.claim_due(ClaimDue(limit=min(BATCH, left), lease_ttl=LEASE_TTL))
+                if not batch.items:
+                    return
+                left -= len(batch.items)
+                group.create_task(self._finish(batch, report)).add_done_callback(lambda _: slots.release())
+        report.stopped_at_ceiling = True
+
+    async def _finish(self, batch: DueBatch, report: Report) -> None:
+        """Remove the bytes of a batch and say which are gone, within its lease."""
+        set_timeout(LEASE_TTL)
         gone = await self._purge(batch)
         if gone:
             purged = [PurgedItem(kind=item.kind, id=item.id, final=item.final) for item in gone]
             await self._metadata.report_purged(ReportPurged(items=purged))
         _count(report, batch, gone)
-        return len(batch.items) > 0
 
     async def _purge(self, batch: DueBatch) -> list[DueItem]:
         """Remove the bytes of a batch; the items whose bytes are certainly gone."""
-        stuck = [item for item in batch.items if not await self._aborted(item)]
+        failed = await self._stuck(batch.items)
         roles: tuple[BucketRole, ...] = ("draft", "main")
-        failed = {(item.role, item.storage_key) for item in stuck}
-        for role in roles:
-            failed |= {(role, key) for key in await self._delete(role, batch.items)}
+        kept = await asyncio.gather(*(self._delete(role, batch.items) for role in roles))
+        failed |= {(role, key) for role, keys in zip(roles, kept, strict=True) for key in keys}
         return [item for item in batch.items if (item.role, item.storage_key) not in failed]
 
-    async def _aborted(self, item: DueItem) -> bool:
+    async def _stuck(self, items: Iterable[DueItem]) -> set[tuple[BucketRole, str]]:
+        """Abort the multipart uploads; where those lie that resist."""
+        slots = asyncio.Semaphore(ABORTS_AT_ONCE)
+
+        async def abort(upload: MultipartRef) -> bool:
+            async with slots:
+                return await self._aborted(upload)
+
+        uploads = [MultipartRef(key=item.storage_key, upload_id=item.upload_id) for item in items if item.upload_id]
+        aborted = await asyncio.gather(*map(abort, uploads))
+        return {("draft", upload.key) for upload, done in zip(uploads, aborted, strict=True) if not done}
+
+    async def _aborted(self, upload: MultipartRef) -> bool:
         """Whether nothing of a multipart upload is left; one that resists does not hold up the others."""
-        if item.upload_id is None:
-            return True
         try:
-            await self._storage.abort_multipart(MultipartRef(key=item.storage_key, upload_id=item.upload_id))
+            await self._storage.abort_multipart(upload)
         except Problem as problem:
-            log.error("not aborted", extra={"key": item.storage_key, "causes": chain(problem)})  # noqa: TRY400
+            log.error("not aborted", extra={"key": upload.key, "causes": chain(problem)})  # noqa: TRY400
             return False
         return True
 

@@ -13,7 +13,7 @@ from draftstore_common.contracts.audit import AccessEvent, TargetType
 from draftstore_common.contracts.drafts import DownloadUrl
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.context import client_address
-from draftstore_common.kit.direct import DirectRoute
+from draftstore_common.kit.direct import SENT, DirectRoute
 from draftstore_common.kit.errors import Problem
 
 
@@ -82,26 +82,20 @@ class AuditedRoute(DirectRoute):
                 principal: Principal | None = getattr(request.state, "principal", None)
                 if principal is not None and problem.http_status in {403, 404}:
                     accesses: Accesses = request.app.state.context.accesses
-                    accesses.refused(principal, problem, *await self._target(request))
+                    accesses.refused(principal, problem, *_target(request))
                 raise
 
         return watched
 
-    async def _target(self, request: Request) -> tuple[TargetType, str]:
-        """What was asked for: a draft by its id, an object by its name, else what the route is about."""
-        match request.path_params:
-            case {"draft_id": draft_id}:
-                return "draft", str(draft_id)
-            case {"object_name": name}:
-                return "object", str(name)
-        name = await _name_in_body(request) if self.body_field is not None else None
-        return ("route", f"{request.method} {request.url.path}") if name is None else ("object", name)
 
-
-async def _name_in_body(request: Request) -> str | None:
-    try:
-        body = await request.json()  # read before, and kept by the request
-    except ValueError:
-        return None
-    name = body.get("object_name") if isinstance(body, dict) else None
-    return name if isinstance(name, str) else None
+def _target(request: Request) -> tuple[TargetType, str]:
+    """What was asked for: a draft by its id, an object by its name, else what the route is about."""
+    match request.path_params:
+        case {"draft_id": draft_id}:
+            return "draft", str(draft_id)
+        case {"object_name": name}:
+            return "object", str(name)
+    match request.scope.get(SENT):
+        case {"object_name": str(name)}:
+            return "object", name
+    return "route", f"{request.method} {request.url.path}"

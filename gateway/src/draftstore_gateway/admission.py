@@ -1,8 +1,9 @@
 """Who pays for a request: the address when it brings no good key or asks for nothing we have, else the key."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Verdict
@@ -17,6 +18,9 @@ from draftstore_gateway.windows import Charge, Decision, Windows, charges, windo
 STRANGERS = 16
 """Keys never seen that are asked about at once for one address: as many beyond its share can reach identity."""
 
+CALLERS = 10_000
+"""Callers whose charges are remembered."""
+
 
 class Admission:
     """Charges requests, and tells the client where it stands in the header fields of the answer."""
@@ -27,6 +31,7 @@ class Admission:
         self._strangers = Turns(STRANGERS)
         self._per_address = per_address
         self._per_key = per_key
+        self._charges: dict[UUID, tuple[Verdict, Sequence[Charge]]] = {}
 
     async def charge_address(self, answer: Answer, client: Address) -> None:
         """Charge a refused or anonymous request; raises `RateLimited` when the address has had its share of those."""
@@ -53,23 +58,40 @@ class Admission:
         except TimeoutError as error:
             raise ServiceUnavailable from error
 
-    @asynccontextmanager
-    async def admitted(self, answer: Answer, verdict: Verdict) -> AsyncIterator[None]:
-        """A place for an authenticated request, charged to its key and its tenant.
+    async def enter(self, answer: Answer, verdict: Verdict) -> None:
+        """Charge an authenticated request to its key and its tenant, and take a place, to be given back by `leave`.
 
-        Raises `TooManyConcurrent` or `RateLimited`. What finds no place is not charged: it costs us nothing, and its
-        caller is told to wait for requests of its own.
+        Raises `TooManyConcurrent` or `RateLimited`; then there is nothing to give back. What finds no place is not
+        charged: it costs us nothing, and its caller is told to wait for requests of its own.
         """
-        with self._concurrency.place(verdict.principal.lineage):
+        lineage = verdict.principal.lineage
+        self._concurrency.enter(lineage)
+        try:
             wanted = self._of_caller(verdict)
             if wanted:
                 _tell(answer, await self._limiter.hit(wanted))
-            yield
+        except BaseException:
+            self._concurrency.leave(lineage)
+            raise
+
+    def leave(self, verdict: Verdict) -> None:
+        """Give back the place of a request that ends."""
+        self._concurrency.leave(verdict.principal.lineage)
 
     def _of_address(self, client: Address) -> list[Charge]:
         return charges("ip", bucket(client), self._per_address)
 
-    def _of_caller(self, verdict: Verdict) -> list[Charge]:
+    def _of_caller(self, verdict: Verdict) -> Sequence[Charge]:
+        """What a request of this caller is counted in, worked out once for each verdict."""
+        lineage = verdict.principal.lineage
+        known = self._charges.get(lineage)
+        if known is None or known[0] is not verdict:
+            known = self._charges[lineage] = verdict, self._charges_of(verdict)
+            if len(self._charges) > CALLERS:
+                del self._charges[next(iter(self._charges))]
+        return known[1]
+
+    def _charges_of(self, verdict: Verdict) -> Sequence[Charge]:
         """The key's own windows, else the default, counted over its whole lineage; and the tenant's."""
         own = verdict.rate_limits
         of_key = self._per_key if own is None else windows(own)

@@ -28,6 +28,7 @@ from draftstore_gateway.pipeline import Pipeline
 from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import ROUTES, Route, RouteTable
 from draftstore_gateway.settings import GatewaySettings
+from draftstore_gateway.shape import Pairs
 from draftstore_gateway.upstreams import Shielded, SmallCalls, Upstream
 from draftstore_gateway.verdict_cache import VerdictCache
 from draftstore_gateway.verdicts import Verdicts
@@ -36,6 +37,8 @@ from draftstore_gateway.windows import parse_limits
 _OPERATIONS = frozenset(
     {"/health", "/health/live", "/health/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
 )
+
+_PARENT, _STATE = TRACEPARENT.encode(), TRACESTATE.encode()
 
 
 class Gateway:
@@ -55,7 +58,7 @@ class Gateway:
                 await self._operations(scope, receive, send)
             case "http":
                 request_id.set(new_request_id())
-                trace.set(Trace.adopt(_values(scope, TRACEPARENT), _values(scope, TRACESTATE)))
+                trace.set(_trace_of(scope["headers"]))
                 await self._http(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,9 +75,14 @@ class Gateway:
             await response(scope, receive, send)
 
 
-def _values(scope: Scope, name: str) -> list[str]:
-    wanted = name.encode()
-    return [value.decode("latin-1") for header, value in scope["headers"] if header == wanted]
+def _trace_of(headers: Pairs) -> Trace:
+    if _PARENT not in dict(headers):
+        return Trace.begin()
+    return Trace.adopt(_values(headers, _PARENT), _values(headers, _STATE))
+
+
+def _values(headers: Pairs, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for header, value in headers if header == name]
 
 
 def _with_own_id(scope: Scope) -> Scope:

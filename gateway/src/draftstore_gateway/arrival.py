@@ -5,12 +5,11 @@ keys, or sent leak reports without any, could hold them all. So a body that does
 place is taken.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from draftstore_common.kit.context import remaining
 from draftstore_gateway.exchange import RequestBody
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.bulkhead import Bulkhead
 
 SMALL = 64 * 1024
@@ -26,25 +25,24 @@ class Arrival:
     def __init__(self) -> None:
         self._large = Bulkhead(LARGE_BODIES)
 
-    @asynccontextmanager
-    async def awaited(self, body: RequestBody, limit: int | None) -> AsyncIterator[None]:
-        """Enter when all of a body is here, and stay until it was passed on. `limit` in bytes; None: it streams.
+    async def passed_on(self, body: RequestBody, limit: int | None, pass_on: Callable[[], Awaitable[None]]) -> None:
+        """Wait until all of a body is here, and pass it on. `limit` in bytes; None: it streams.
 
         Raises `TimeoutError` when the time of the request is over first, `Overloaded` for a large one if there are too
-        many of those. A client that left is for the caller to notice.
+        many of those. A client that left is for `pass_on` to notice.
         """
         if limit is None or body.empty:
-            yield
+            await pass_on()
             return
-        async with asyncio.timeout(remaining()):
+        with Patience(remaining()):
             await body.gather(SMALL)
         if body.over:
-            yield
+            await pass_on()
             return
         await self._large.enter()
         try:
-            async with asyncio.timeout(remaining()):
+            with Patience(remaining()):
                 await body.gather(limit)
-            yield
+            await pass_on()
         finally:
             self._large.leave()

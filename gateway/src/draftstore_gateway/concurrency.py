@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from draftstore_gateway.errors import TooManyConcurrent
@@ -16,21 +16,23 @@ class Concurrency:
     def __init__(self, limit: int, metrics: LimiterMetrics) -> None:
         self._limit = limit
         self._metrics = metrics
-        self._under_way: Counter[UUID] = Counter()
+        self._under_way: dict[UUID, int] = {}
 
-    @contextmanager
-    def place(self, lineage: UUID) -> Iterator[None]:
-        """A place among the requests under way, given back however the block is left; raises `TooManyConcurrent`."""
-        if self._under_way[lineage] >= self._limit:
+    def enter(self, lineage: UUID) -> None:
+        """Take a place among the requests under way, to be given back by `leave`; raises `TooManyConcurrent`."""
+        under_way = self._under_way.get(lineage, 0)
+        if under_way >= self._limit:
             self._metrics.refused.labels("concurrency").inc()
             raise TooManyConcurrent(self._limit)
-        self._under_way[lineage] += 1
-        try:
-            yield
-        finally:
-            self._under_way[lineage] -= 1
-            if not self._under_way[lineage]:
-                del self._under_way[lineage]
+        self._under_way[lineage] = under_way + 1
+
+    def leave(self, lineage: UUID) -> None:
+        """Give the place back."""
+        under_way = self._under_way[lineage] - 1
+        if under_way:
+            self._under_way[lineage] = under_way
+        else:
+            del self._under_way[lineage]
 
 
 class Turns:

@@ -19,6 +19,7 @@ LINGER_BYTES = 16 * 1024 * 1024
 SKIPPABLE = 64 * 1024
 """Bytes of a body nobody reads that are not worth a connection."""
 
+_REQUEST_ID = REQUEST_ID_HEADER.encode()
 _DISCONNECT: Message = {"type": "http.disconnect"}
 
 
@@ -126,7 +127,8 @@ class Answer:
         if self._body.disconnected or (self._body.refusal is not None and self.status is None):
             return
         await self._pass(message)
-        self.on_progress()
+        if not self.finished:
+            self.on_progress()
 
     async def refuse(self, problem: Problem) -> None:
         """Answer with a problem."""
@@ -142,19 +144,18 @@ class Answer:
             message = {**message, "headers": for_client(message.get("headers", [])) + self._own_headers()}
         elif not message.get("more_body", False):
             self.finished = True
-            message = await self._linger(message)
+            if self._body.unread:
+                message = await self._linger(message)
         await self._send(message)
 
     async def _linger(self, last: Message) -> Message:
         """Before the end of an answer to an unread body: let the client have all of it, and stop sending."""
-        if not self._body.unread:
-            return last
         await self._send({**last, "more_body": True})
         await self._body.discard()
         return {"type": "http.response.body", "body": b""}
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
-        own = [(REQUEST_ID_HEADER.encode(), self._id.encode()), *self.notices, *self.extra]
+        own = [(_REQUEST_ID, self._id.encode()), *self.notices, *self.extra]
         if self._body.unread or self.status == RequestTimeout.status:  # RFC 9110 §15.5.9: nobody waits any longer
             own.append((b"connection", b"close"))
         return own

@@ -4,7 +4,7 @@ To a service: an allow-list, then what the gateway itself says about the caller.
 belongs to one connection (RFC 9110 §7.6.1) or to us.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER
 from draftstore_gateway.shape import Pairs
@@ -48,29 +48,34 @@ _OURS = frozenset(
 )
 
 
-def _listed(headers: Pairs) -> Iterable[bytes]:
-    """The names a Connection header declares to be for this hop only."""
-    for name, value in headers:
-        if name == b"connection":
-            yield from (part.strip().lower() for part in value.split(b","))
+_KEPT_HERE = HOP_BY_HOP | _OURS
+_REQUEST_ID = REQUEST_ID_HEADER.encode()
+
+
+def _listed(headers: Pairs) -> frozenset[bytes]:
+    """The names the Connection fields declare to be for this hop only."""
+    values = [value for name, value in headers if name == b"connection"]
+    return frozenset(part.strip().lower() for value in values for part in value.split(b",")) if values else frozenset()
 
 
 def for_service(
     headers: Pairs, *, token: str, request_id: str, client: str, trace: Sequence[tuple[str, str]]
 ) -> list[tuple[bytes, bytes]]:
     """The request's headers as a service gets them: what may pass, and who is calling, by the gateway's word."""
-    allowed = FORWARDED.difference(_listed(headers))
+    listed = _listed(headers)
+    allowed = FORWARDED - listed if listed else FORWARDED
     return [
-        *((name, value) for name, value in headers if name in allowed),
-        (b"authorization", f"Bearer {token}".encode()),
-        (REQUEST_ID_HEADER.encode(), request_id.encode()),
+        *[pair for pair in headers if pair[0] in allowed],
+        (b"authorization", b"Bearer " + token.encode()),
+        (_REQUEST_ID, request_id.encode()),
         (b"x-forwarded-for", client.encode()),
-        *((name.encode(), value.encode()) for name, value in trace),
+        *[(name.encode(), value.encode()) for name, value in trace],
     ]
 
 
 def for_client(headers: Pairs) -> list[tuple[bytes, bytes]]:
     """An answer's headers as the client gets them. Names come out in lower case."""
     lowered = [(name.lower(), value) for name, value in headers]
-    dropped = HOP_BY_HOP | _OURS | frozenset(_listed(lowered))
-    return [(name, value) for name, value in lowered if name not in dropped]
+    listed = _listed(lowered)
+    dropped = _KEPT_HERE | listed if listed else _KEPT_HERE
+    return [pair for pair in lowered if pair[0] not in dropped]

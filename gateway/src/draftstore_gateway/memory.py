@@ -10,14 +10,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from draftstore_gateway.windows import LARGEST_EXACT, Charge, Decision, Standing
+from draftstore_gateway.windows import LARGEST_EXACT, Charge, Decision
 
 SWEEP_PAUSE = 30.0
 """Seconds between two sweeps of windows that are over."""
 
 
 class _Window(Protocol):
-    """What was admitted lately. Instants are seconds of a clock that never goes back."""
+    """What was admitted lately. Instants are seconds of a clock that never goes back.
+
+    `remaining` is asked first: it moves the window to now.
+    """
 
     def remaining(self, now: float) -> int:
         """How many more would be admitted now."""
@@ -67,28 +70,23 @@ class _SlidingCounter:
         self._count = 0
 
     def remaining(self, now: float) -> int:
-        self._move(now)
+        stretch = int(now // self._seconds)
+        if stretch != self._stretch:
+            self._before = self._count if stretch == self._stretch + 1 else 0
+            self._stretch, self._count = stretch, 0
         left = 1 - now / self._seconds % 1
         return max(0, self._amount - math.floor(self._before * left + self._count))
 
-    def admit(self, now: float) -> None:
-        self._move(now)
+    def admit(self, now: float) -> None:  # noqa: ARG002  counted, not kept
         self._count += 1
 
     def reset_in(self, now: float) -> float:
-        self._move(now)
         left = self._seconds - now % self._seconds
         of_before = left % (self._seconds / self._before) if self._before else left
         return min(of_before, left)
 
     def over(self, now: float) -> bool:
         return self._stretch < now // self._seconds - 1
-
-    def _move(self, now: float) -> None:
-        stretch = int(now // self._seconds)
-        if stretch != self._stretch:
-            self._before = self._count if stretch == self._stretch + 1 else 0
-            self._stretch, self._count = stretch, 0
 
 
 class Memory:
@@ -105,19 +103,23 @@ class Memory:
 
     def hit(self, wanted: Sequence[Charge]) -> Decision:
         """Count one request in all these windows, in their order, or say which has no room."""
-        now, refused_by = self._clock(), None
-        windows = [self._window(charge) for charge in wanted]
-        for charge, window in zip(wanted, windows, strict=True):
-            if window.remaining(now) < 1:
+        now, refused_by, standings = self._clock(), None, []
+        for charge in wanted:
+            window = self._window(charge)
+            remaining = window.remaining(now)
+            if refused_by is None and remaining:
+                window.admit(now)
+                remaining -= 1
+            elif refused_by is None:
                 refused_by = charge.policy
-                break
-            window.admit(now)
-        return Decision(refused_by, _standings(wanted, windows, now))
+            standings.append(charge.standing(remaining, window.reset_in(now)))
+        return Decision(refused_by, standings)
 
     def test(self, wanted: Sequence[Charge]) -> Decision:
         """What `hit` would say, counting nothing."""
         now = self._clock()
-        standings = _standings(wanted, [self._window(charge) for charge in wanted], now)
+        windows = [(charge, self._window(charge)) for charge in wanted]
+        standings = [charge.standing(window.remaining(now), window.reset_in(now)) for charge, window in windows]
         return Decision(next((s.policy for s in standings if s.remaining == 0), None), standings)
 
     async def sweep(self) -> None:
@@ -134,10 +136,3 @@ class Memory:
             kind = _Log if charge.amount <= LARGEST_EXACT else _SlidingCounter
             window = self._windows[charge.key] = kind(charge.amount, charge.seconds)
         return window
-
-
-def _standings(wanted: Sequence[Charge], windows: Sequence[_Window], now: float) -> Sequence[Standing]:
-    return [
-        charge.standing(window.remaining(now), window.reset_in(now))
-        for charge, window in zip(wanted, windows, strict=True)
-    ]

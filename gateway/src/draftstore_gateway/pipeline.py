@@ -4,11 +4,10 @@ shape → route → size → key → address → verdict → place → limits �
 and nothing behind the gateway hears of it.
 """
 
-import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NoReturn
 
 from starlette.types import Receive, Scope, Send
@@ -18,6 +17,7 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Audience, Principal, Verdict
 from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id, set_timeout
 from draftstore_common.kit.errors import Problem, chain
+from draftstore_common.kit.logging import log_request
 from draftstore_common.kit.trace import trace_headers
 from draftstore_gateway.address import Address, ClientAddress
 from draftstore_gateway.admission import Admission
@@ -25,6 +25,7 @@ from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody, nothing
 from draftstore_gateway.headers import for_service
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import Route, RouteTable
 from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path
@@ -46,28 +47,24 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, client: Address) -> None:
         self.method: str = scope["method"]
         self.raw_path: bytes = scope["raw_path"]
+        self.path = self.raw_path.decode("ascii", "backslashreplace")
+        """The path as it was sent, still percent-encoded."""
         self.query: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.fields = dict(self.headers)
+        """The headers that `check_headers` lets be there once only, by their names."""
         self.http_version: str = scope["http_version"]
         self.client = client
+        self.client_text = str(client)
         self.body = RequestBody(receive, self._declared_length())
         self.answer = Answer(send, self.body)
         self.principal: Principal | None = None
         self._began = time.monotonic()
 
     @property
-    def path(self) -> str:
-        """The path as it was sent, still percent-encoded."""
-        return self.raw_path.decode("ascii", "backslashreplace")
-
-    @property
     def age(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self._began
-
-    def values(self, name: bytes) -> list[str]:
-        """All values of a header, in their order."""
-        return [value.decode("latin-1") for other, value in self.headers if other == name]
 
     def notify(self, progress: Callable[[], None], *, of_body: bool) -> None:
         """Call `progress` whenever a part of the answer has gone, and of the body, if asked, has come."""
@@ -76,24 +73,24 @@ class Exchange:
             self.body.on_progress = progress
 
     def _declared_length(self) -> int | None:
-        if self.values(b"transfer-encoding"):
+        if b"transfer-encoding" in self.fields:
             return None
-        lengths = [value for value in self.values(b"content-length") if LENGTH.fullmatch(value.encode("latin-1"))]
-        return int(lengths[0]) if lengths else 0
+        length = self.fields.get(b"content-length", b"")
+        return int(length) if LENGTH.fullmatch(length) else 0
 
     def log(self) -> None:
         """The access line: neither query nor headers, where secrets could be."""
-        extra = {
+        fields: dict[str, object] = {
             "method": self.method,
             "path": self.path,
             "status": self.answer.status,
             "complete": self.answer.finished,
             "ms": round(self.age * 1000, 1),
-            "client": str(self.client),
+            "client": self.client_text,
         }
         if self.principal is not None:
-            extra |= {"tenant_id": str(self.principal.tenant_id), "key_id": str(self.principal.key_id)}
-        log.info("request", extra=extra)
+            fields["tenant_id"], fields["key_id"] = self.principal.tenant_id, self.principal.key_id
+        log_request(log, fields)
 
 
 class Pipeline:
@@ -122,9 +119,10 @@ class Pipeline:
         exchange = Exchange(scope, receive, send, self._client(scope))
         try:
             error = await self._outcome(exchange)
-            self._refusals.note(
-                error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
-            )
+            if error is not None:
+                self._refusals.note(
+                    error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
+                )
             await _settle(exchange, error)
         finally:  # a server that shuts down cancels us: what it cut off is logged too
             exchange.log()
@@ -149,22 +147,31 @@ class Pipeline:
         if route.deprecation is not None:
             exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
-        if route.max_body is not None and not exchange.body.empty:
+        if route.max_body is not None and b"content-encoding" in exchange.fields and not exchange.body.empty:
             check_coding(exchange.headers)
         await (self._serve_anybody if route.anonymous else self._serve_key)(exchange, route)
 
     async def _serve_anybody(self, exchange: Exchange, route: Route) -> None:
         await self._admission.charge_address(exchange.answer, exchange.client)
-        async with self._arrival.awaited(exchange.body, route.max_body):
+
+        async def pass_on() -> None:
             await self._forward(exchange, route, await self._verdicts.own_token(route.audience))
+
+        await self._arrival.passed_on(exchange.body, route.max_body, pass_on)
 
     async def _serve_key(self, exchange: Exchange, route: Route) -> None:
         verdict = await self._verdict(exchange, route)
         exchange.principal = verdict.principal
-        async with self._admission.admitted(exchange.answer, verdict):
+
+        async def pass_on() -> None:
+            await self._forward(exchange, route, await self._token_now(exchange, route, verdict))
+
+        await self._admission.enter(exchange.answer, verdict)
+        try:
             _check_power(route, verdict.principal)
-            async with self._arrival.awaited(exchange.body, route.max_body):
-                await self._forward(exchange, route, await self._token_now(exchange, route, verdict))
+            await self._arrival.passed_on(exchange.body, route.max_body, pass_on)
+        finally:
+            self._admission.leave(verdict)
 
     async def _token_now(self, exchange: Exchange, route: Route, verdict: Verdict) -> str:
         """The token to act with. While a client was slow to send, its key may have been revoked."""
@@ -180,8 +187,12 @@ class Pipeline:
             await self._refuse_at_cost_of_address(exchange, problem)
 
     async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
+        authorization = exchange.fields.get(b"authorization")
+        held = self._verdicts.held(authorization or b"", route.audience, exchange.client)
+        if held is not None:
+            return held
         try:
-            secret = bearer_secret(exchange.values(b"authorization"))
+            secret = bearer_secret([] if authorization is None else [authorization.decode("latin-1")])
         except Problem as problem:
             await self._refuse_at_cost_of_address(exchange, problem)
         if self._verdicts.knows(secret):
@@ -215,30 +226,19 @@ class Pipeline:
                 exchange.headers,
                 token=token,
                 request_id=request_id.get(),
-                client=str(exchange.client),
+                client=exchange.client_text,
                 trace=trace_headers(),
             ),
             has_body=not exchange.body.empty,
             streams=streams,
         )
-        async with _patience(exchange, streams=streams):
-            await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)
-
-
-@contextlib.asynccontextmanager
-async def _patience(exchange: Exchange, *, streams: bool) -> AsyncIterator[None]:
-    """Raise TimeoutError when it takes too long: a JSON answer to begin, anything streamed to move at all."""
-    async with asyncio.timeout(IDLE_TIMEOUT if streams else remaining()) as patience:
-
-        def renew() -> None:
-            if not patience.expired():
-                patience.reschedule(asyncio.get_running_loop().time() + IDLE_TIMEOUT)
-
-        exchange.notify(renew, of_body=streams)
-        try:
-            yield
-        finally:
-            exchange.notify(nothing, of_body=True)
+        # A JSON answer has to begin in time, anything streamed to move at all.
+        with Patience(IDLE_TIMEOUT if streams else remaining()) as patience:
+            exchange.notify(partial(patience.renew, IDLE_TIMEOUT), of_body=streams)
+            try:
+                await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)
+            finally:
+                exchange.notify(nothing, of_body=True)
 
 
 def _check_power(route: Route, principal: Principal) -> None:

@@ -18,9 +18,7 @@ class Refusals:
     def __init__(self, log: AccessLog) -> None:
         self._log = log
 
-    def note(
-        self, outcome: Exception | None, *, method: str, path: str, client: Address, who: Principal | None
-    ) -> None:
+    def note(self, outcome: Exception, *, method: str, path: str, client: Address, who: Principal | None) -> None:
         """Take notice of how a request ended here; of `who`, if its key was good."""
         if not isinstance(outcome, Problem) or outcome.http_status not in {401, 403} or _unwatched(who):
             return

@@ -8,6 +8,7 @@ that is asked whenever it is to be used or kept: an answer that was long on its 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from draftstore_common.contracts.identity import Audience, Change, Principal, Verdict
@@ -40,12 +41,17 @@ class Question:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judged:
     """A verdict, and the question it answers."""
 
     verdict: Verdict
     question: Question
+
+    @cached_property
+    def token_expires(self) -> float:
+        """When its token is over, in seconds of the system's clock."""
+        return self.verdict.token_expires_at.timestamp()
 
 
 class VerdictCache:
@@ -105,7 +111,7 @@ class VerdictCache:
     def _is_fresh(self, judged: Judged) -> bool:
         if self._clock() - judged.question.asked_at >= VERDICT_TTL:
             return False
-        return judged.verdict.token_expires_at.timestamp() - time.time() > TOKEN_MARGIN
+        return judged.token_expires - time.time() > TOKEN_MARGIN
 
     def _is_current(self, judged: Judged) -> bool:
         return judged.question.epoch == self._epoch and judged.verdict.sequence >= self._newest_change(

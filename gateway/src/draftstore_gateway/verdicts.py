@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 3
 """How often identity is asked for one request, when changes overtake its answers."""
 
+_BEARER = b"Bearer "
+
 
 def bearer_secret(authorization: Sequence[str]) -> str:
     """The secret of `Authorization: Bearer <key>`; raises `ApiKeyMissing` or `ApiKeyMalformed`."""
@@ -49,6 +51,16 @@ class Verdicts:
     def knows(self, secret: str) -> bool:
         """Whether identity took this secret when it was last asked, however long ago and for whichever service."""
         return self._cache.knows(_digest(secret))
+
+    def held(self, authorization: bytes, audience: Audience, client: Address) -> Verdict | None:
+        """The verdict to use without asking, for a header `Bearer <key>`; None for whatever else it may be.
+
+        A key whose verdict is held has the form of one: that is not looked at again.
+        """
+        if not authorization.startswith(_BEARER):
+            return None
+        verdict = self._cache.get((hashlib.sha256(authorization[len(_BEARER) :]).digest(), audience))
+        return verdict if verdict is not None and (not verdict.cidrs or allows(verdict.cidrs, str(client))) else None
 
     async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
         """Who this is, with a token for `audience`.

@@ -5,13 +5,13 @@ set, those are used instead of servers of its own. Ctrl-C stops everything; the 
 """
 
 import argparse
-import asyncio
 import logging
 import sys
-from logging.handlers import RotatingFileHandler
+
+import uvloop
 
 from draftstore_common.kit.errors import CannotStart, Problem
-from draftstore_common.kit.logging import configure
+from draftstore_common.kit.logging import LogFile, configure
 from draftstore_common.kit.settings import load
 from draftstore_standalone.run import Installation, up
 from draftstore_standalone.servers import ServerError
@@ -30,10 +30,9 @@ def main() -> None:
     settings = load(StandaloneSettings)
     log = settings.data_dir / "draftstore.log"
     settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-    kept = RotatingFileHandler(log, maxBytes=LOG_BYTES, backupCount=LOGS_KEPT)
-    configure("standalone", settings.log_level, file=kept)
+    configure("standalone", settings.log_level, file=LogFile(log, most=LOG_BYTES, kept=LOGS_KEPT))
     try:
-        asyncio.run(up(Installation(settings, _say)))
+        uvloop.run(up(Installation(settings, _say)))
     except (ServerError, CannotStart, Problem, TourFailedError) as error:
         logging.getLogger(__name__).exception("standalone ended")
         sys.stderr.write(f"DraftStore stopped: {error}\nThe log is {log}\n")

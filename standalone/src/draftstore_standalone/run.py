@@ -14,6 +14,7 @@ from pydantic import SecretStr
 import draftstore_identity.schema
 import draftstore_metadata.schema
 from draftstore_cleaner.commands import loop
+from draftstore_common.kit.serve import keep_what_is_here
 from draftstore_standalone import endpoints, internal
 from draftstore_standalone.backing import Servers, servers
 from draftstore_standalone.data_key import usable_data_key
@@ -92,6 +93,7 @@ async def _start(installation: Installation, listener: socket.socket, stack: Asy
     await stack.enter_async_context(internal.internal_door(settings, suite))
     say(f"All services answer ({time.perf_counter() - began:.1f} s). The tour:")
     data_key = await _walk(installation)
+    keep_what_is_here()
     await stack.enter_async_context(_cleaning(suite, settings.cleaner_interval))
     say(summary(installation.gateway_url, backing, settings.data_dir, installation.keys, data_key))
     stack.enter_context(

@@ -30,15 +30,13 @@ def create_app(settings: StorageSettings, *, identity: Transport) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with identity:
-            with open_store(settings) as store:
-                origins = settings.cors_allowed_origins
-                await prepare(store, origins=origins, patience=STORE_START_TIMEOUT)
-                keys = JwksCache(jwks_fetcher(identity))
-                app.state.context = _context(settings, store, keys)
-                buckets = {f"{role}_bucket": _bucket_check(store.buckets, role) for role in ROLES}
-                app.state.ready_checks = {**buckets, "identity": keys.ready}
-                yield
+        async with identity, open_store(settings) as store:
+            await prepare(store, origins=settings.cors_allowed_origins, patience=STORE_START_TIMEOUT)
+            keys = JwksCache(jwks_fetcher(identity))
+            app.state.context = _context(settings, store, keys)
+            buckets = {f"{role}_bucket": _bucket_check(store.buckets, role) for role in ROLES}
+            app.state.ready_checks = {**buckets, "identity": keys.ready}
+            yield
 
     return service_app(
         "DraftStore storage-service",

@@ -101,7 +101,7 @@ async def test_its_log_names_the_request_and_no_secret() -> None:
         process.send_signal(signal.SIGTERM)
         _, log = await asyncio.wait_for(process.communicate(), 10)
     assert answer.headers["x-request-id"] in log.decode()
-    assert f'"trace_id": "{PARENT[3:35]}"' in log.decode()
+    assert f'"trace_id":"{PARENT[3:35]}"' in log.decode()
     token = service.seen[-1].header("authorization") or "absent"
     for secret in (key.secret, token.removeprefix("Bearer "), SERVICE_KEY, "private"):
         assert secret not in log.decode()

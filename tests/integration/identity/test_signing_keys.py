@@ -90,7 +90,7 @@ async def accepts(identity: Installation, token: str, keys: JwksCache | None = N
     """Whether a service that fetches the public keys now takes the token."""
     verifier = TokenVerifier(keys or JwksCache(jwks_fetcher(AsgiTransport(identity.app))))
     try:
-        await verifier.verify(token, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN)
+        await verifier.verify(token, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN, read=dict)
     except TokenRefused:
         return False
     return True

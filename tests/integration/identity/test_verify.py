@@ -79,7 +79,7 @@ async def test_the_token_of_a_key_does_not_outlive_the_key(identity: Installatio
 async def test_a_token_for_one_service_is_refused_by_another(identity: Installation) -> None:
     verdict = await identity.verify(identity.data_key, Audience.DRAFTS)
     with pytest.raises(TokenRefused):
-        await verifier(identity).verify(verdict.token, audience=Audience.IDENTITY, kind=PRINCIPAL_TOKEN)
+        await verifier(identity).verify(verdict.token, audience=Audience.IDENTITY, kind=PRINCIPAL_TOKEN, read=dict)
 
 
 async def test_a_service_token_is_no_principal(identity: Installation) -> None:
@@ -117,7 +117,7 @@ def _foreign(token: str) -> str:
 async def test_a_forged_token_is_refused(identity: Installation, forge: Any) -> None:
     token = (await identity.verify(identity.data_key)).token
     with pytest.raises(TokenRefused):
-        await verifier(identity).verify(forge(token), audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN)
+        await verifier(identity).verify(forge(token), audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN, read=dict)
 
 
 async def test_a_malformed_secret_has_its_own_code(identity: Installation) -> None:

@@ -127,6 +127,6 @@ def driver(request: pytest.FixtureRequest) -> str:
 async def bench(server: S3Server, driver: str, bucket: str, http: httpx.AsyncClient) -> AsyncIterator[Bench]:
     """Each driver on each server, with both buckets made."""
     settings = settings_for(server, driver, bucket_name=bucket)
-    with open_store(settings) as opened:
+    async with open_store(settings) as opened:
         await prepare(opened, origins=["*"], patience=10)
         yield Bench(opened, settings, http, server)

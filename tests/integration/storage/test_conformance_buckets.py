@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import CannotStart
 from draftstore_common.kit.ids import random_base62
 from draftstore_storage import bootstrap, errors
-from draftstore_storage.backends import calls
+from draftstore_storage.backends import attempts
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.backends.protocols import Store, Upload
 from integration.storage.conftest import Bench, settings_for
@@ -24,9 +24,9 @@ from support.ports import free_port
 from support.servers import S3Server
 
 
-@contextmanager
-def opened(server: S3Server, driver: str, **changes: Any) -> Iterator[Store]:
-    with open_store(settings_for(server, driver, **changes)) as store:
+@asynccontextmanager
+async def opened(server: S3Server, driver: str, **changes: Any) -> AsyncIterator[Store]:
+    async with open_store(settings_for(server, driver, **changes)) as store:
         yield store
 
 
@@ -47,7 +47,7 @@ async def name(bench: Bench) -> AsyncIterator[str]:
 
 
 async def test_missing_buckets_are_made_once_by_many(server: S3Server, driver: str, name: str) -> None:
-    with opened(server, driver, bucket_name=name) as store:
+    async with opened(server, driver, bucket_name=name) as store:
         await asyncio.gather(*(prepare(store) for _ in range(4)))
         await store.buckets.probe("draft")
         await store.buckets.probe("main")
@@ -62,7 +62,7 @@ async def test_the_clock_is_the_stores(bench: Bench) -> None:
 async def test_a_draft_bucket_that_keeps_versions_stops_the_start(
     bench: Bench, server: S3Server, driver: str, name: str
 ) -> None:
-    with opened(server, driver, bucket_name=name) as store:
+    async with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
         versioned = {"Bucket": f"{name}-draft", "VersioningConfiguration": {"Status": "Enabled"}}
         await asyncio.to_thread(bench.boto().put_bucket_versioning, **versioned)
@@ -75,16 +75,18 @@ async def test_a_draft_bucket_with_object_lock_stops_the_start(
 ) -> None:
     locked = {"Bucket": f"{name}-draft", "ObjectLockEnabledForBucket": True}
     await asyncio.to_thread(bench.boto().create_bucket, **locked)
-    with opened(server, driver, bucket_name=name) as store, pytest.raises(CannotStart, match="object lock"):
-        await prepare(store)
+    async with opened(server, driver, bucket_name=name) as store:
+        with pytest.raises(CannotStart, match="object lock"):
+            await prepare(store)
 
 
 async def test_browsers_may_use_the_draft_bucket_or_the_log_says_why_not(
     bench: Bench, server: S3Server, driver: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with opened(server, driver, bucket_name=name) as store, caplog.at_level(logging.WARNING):
-        await prepare(store)
-        signed = await store.urls.put(wire.PresignPut(key="k", expires_in=60))
+    async with opened(server, driver, bucket_name=name) as store:
+        with caplog.at_level(logging.WARNING):
+            await prepare(store)
+            signed = await store.urls.put(wire.PresignPut(key="k", expires_in=60))
     asked = {"origin": "https://app.example", "access-control-request-method": "PUT"}
     answer = await bench.http.options(signed.url, headers=asked)
     refused = [line for line in caplog.messages if "no CORS settings per bucket" in line]
@@ -95,7 +97,7 @@ async def test_browsers_may_use_the_draft_bucket_or_the_log_says_why_not(
 
 
 async def test_objects_are_listed_page_by_page(server: S3Server, driver: str, name: str) -> None:
-    with opened(server, driver, bucket_name=name) as store:
+    async with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
         keys = sorted(f"t/{number} ü+&" for number in range(5))
         for key in keys:
@@ -122,7 +124,7 @@ NEIGHBOURS = [
 async def test_wherever_a_page_ends_a_walk_sees_every_key_once(
     server: S3Server, driver: str, name: str, limit: int
 ) -> None:
-    with opened(server, driver, bucket_name=name) as store:
+    async with opened(server, driver, bucket_name=name) as store:
         await prepare(store)
         for key in NEIGHBOURS:
             with suppress(errors.AlreadyExists, errors.InvalidKey):  # MinIO keeps no `a/b` beside `a`
@@ -145,18 +147,18 @@ async def walked(store: Store, limit: int) -> list[str]:
     return keys
 
 
-@pytest.fixture
-def without_buckets(server: S3Server, driver: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def without_buckets(server: S3Server, driver: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     """A store whose buckets do not exist."""
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
-    with opened(server, driver, bucket_name=f"none-{random_base62(8).lower()}") as store:
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.001)
+    async with opened(server, driver, bucket_name=f"none-{random_base62(8).lower()}") as store:
         yield store
 
 
 async def test_a_missing_bucket_is_not_an_absent_object(without_buckets: Store) -> None:
     objects, multipart = without_buckets.objects, without_buckets.multipart
     ref, headers = wire.ObjectRef(role="draft", key="k"), wire.ObjectHeaders()
-    attempts = [
+    tries = [
         objects.head("draft", "k"),
         anext(aiter(objects.get("draft", "k"))),
         objects.put("draft", "k", b"", headers),
@@ -165,7 +167,7 @@ async def test_a_missing_bucket_is_not_an_absent_object(without_buckets: Store) 
         multipart.create("draft", "k", headers),
         without_buckets.buckets.probe("draft"),
     ]
-    for attempt in attempts:
+    for attempt in tries:
         with pytest.raises(errors.BucketNotFound):
             await attempt
 
@@ -173,17 +175,17 @@ async def test_a_missing_bucket_is_not_an_absent_object(without_buckets: Store) 
 async def test_a_copy_into_a_missing_bucket_says_so(
     bench: Bench, server: S3Server, driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.001)
     stored = await bench.stored(b"x")
     nowhere = f"none-{random_base62(8).lower()}"
-    with opened(server, driver, bucket_name=nowhere, draft_bucket_name=bench.settings.buckets.draft) as store:
+    async with opened(server, driver, bucket_name=nowhere, draft_bucket_name=bench.settings.buckets.draft) as store:
         source, target = wire.ObjectRef(role="draft", key=stored.key), wire.ObjectRef(role="main", key="k")
         with pytest.raises(errors.BucketNotFound):
             await store.objects.copy(source, target, if_match=stored.etag, headers=wire.ObjectHeaders())
 
 
-@pytest.fixture(params=["secret", "key"])
-def foreign(request: pytest.FixtureRequest, bench: Bench, driver: str) -> Iterator[Store]:
+@pytest_asyncio.fixture(loop_scope="session", params=["secret", "key"])
+async def foreign(request: pytest.FixtureRequest, bench: Bench, driver: str) -> AsyncIterator[Store]:
     """The same buckets with a wrong secret, or with a key nobody knows."""
     name = {
         ("s3", "secret"): "aws_secret_access_key",
@@ -192,14 +194,14 @@ def foreign(request: pytest.FixtureRequest, bench: Bench, driver: str) -> Iterat
         ("minio", "key"): "minio_access_key",
     }[driver, request.param]
     wrong = SecretStr("not-the-secret") if request.param == "secret" else "NOBODY"
-    with opened(bench.server, driver, bucket_name=bench.settings.bucket_name, **{name: wrong}) as store:
+    async with opened(bench.server, driver, bucket_name=bench.settings.bucket_name, **{name: wrong}) as store:
         yield store
 
 
 async def test_wrong_credentials_are_a_wrong_configuration(bench: Bench, foreign: Store) -> None:
     stored = await bench.stored(b"x")
     ref, headers = wire.ObjectRef(role="draft", key=stored.key), wire.ObjectHeaders()
-    attempts = [
+    tries = [
         foreign.objects.head("draft", stored.key),
         anext(aiter(foreign.objects.get("draft", stored.key))),
         foreign.objects.put("draft", stored.key, b"y", headers),
@@ -210,7 +212,7 @@ async def test_wrong_credentials_are_a_wrong_configuration(bench: Bench, foreign
         foreign.multipart.abort(Upload("draft", stored.key, "id")),
         foreign.buckets.probe("draft"),
     ]
-    for attempt in attempts:
+    for attempt in tries:
         with pytest.raises(errors.Denied) as refused:
             await attempt
         assert refused.value.code == "storage_misconfigured"
@@ -224,17 +226,18 @@ async def test_wrong_credentials_stop_the_start_with_one_line(foreign: Store) ->
 
 
 async def test_a_store_that_never_comes_stops_the_start(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.001)
 
     class Nowhere:
         endpoint, access_key, secret_key = f"http://127.0.0.1:{free_port()}", "AK", "secret"
 
-    with opened(Nowhere(), driver) as store, pytest.raises(CannotStart, match="away"):
-        await asyncio.create_task(prepare(store, patience=0.1))
+    async with opened(Nowhere(), driver) as store:
+        with pytest.raises(CannotStart, match="away"):
+            await asyncio.create_task(prepare(store, patience=0.1))
 
 
 async def test_an_unreachable_store_is_unavailable_for_everything(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.001)
 
     class Nowhere:
         endpoint, access_key, secret_key = f"http://127.0.0.1:{free_port()}", "AK", "secret"
@@ -242,7 +245,7 @@ async def test_an_unreachable_store_is_unavailable_for_everything(driver: str, m
     async def everything(store: Store) -> None:
         set_timeout(10)
         headers, upload = wire.ObjectHeaders(), Upload("draft", "k", "id")
-        attempts = [
+        tries = [
             store.objects.head("draft", "k"),
             store.objects.put("draft", "k", b"", headers),
             store.objects.delete("draft", "k"),
@@ -252,9 +255,9 @@ async def test_an_unreachable_store_is_unavailable_for_everything(driver: str, m
             store.multipart.abort(upload),
             store.buckets.probe("draft"),
         ]
-        for attempt in attempts:
+        for attempt in tries:
             with pytest.raises(errors.Unavailable):
                 await attempt
 
-    with opened(Nowhere(), driver) as store:
+    async with opened(Nowhere(), driver) as store:
         await asyncio.create_task(everything(store))

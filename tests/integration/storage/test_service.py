@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.identity import PRINCIPAL_TOKEN, Audience, ServiceName
 from draftstore_common.kit.errors import CannotStart, RelayedProblem
 from draftstore_storage.app import create_app
-from draftstore_storage.backends import calls
+from draftstore_storage.backends import attempts
 from draftstore_storage.backends.copying import Copier
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.context import Context
@@ -54,12 +54,12 @@ class Running:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
         return await AsgiTransport(self.app).send(Call("POST", path, json.dumps(body).encode(), headers))
 
-    @contextmanager
-    def another_store(self, driver: str, **changes: Any) -> Iterator[None]:
+    @asynccontextmanager
+    async def another_store(self, driver: str, **changes: Any) -> AsyncIterator[None]:
         """The same service, whose store is another from now on: as if the settings' meaning had changed."""
         settings = settings_for(self.bench.server, driver, bucket_name=self.bench.settings.bucket_name, **changes)
         usual: Context = self.app.state.context
-        with open_store(settings) as store:
+        async with open_store(settings) as store:
             copier = Copier(store.objects, store.multipart)
             service = StorageService(store, copier, settings.buckets, settings.store_id)
             self.app.state.context = Context(usual.access, service)
@@ -261,8 +261,9 @@ async def test_wrong_credentials_are_our_fault_and_stand_in_the_log(
     secret = "minio_secret_key" if driver == "minio" else "aws_secret_access_key"
     draft = await running.bench.stored(BODY)
     wrong = {secret: SecretStr("wrong-secret")}
-    with running.another_store(driver, **wrong), pytest.raises(RelayedProblem) as refused:
-        await running.client().copy(copy_of(draft, "k"))
+    async with running.another_store(driver, **wrong):
+        with pytest.raises(RelayedProblem) as refused:
+            await running.client().copy(copy_of(draft, "k"))
     assert (refused.value.code, refused.value.http_status) == ("storage_misconfigured", 500)
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert line.__dict__["code"] == "storage_misconfigured"
@@ -272,19 +273,21 @@ async def test_wrong_credentials_are_our_fault_and_stand_in_the_log(
 async def test_a_store_that_is_away_is_said_to_be_away(
     running: Running, driver: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.001)
     nowhere = f"127.0.0.1:{free_port()}"
     endpoint = {"minio_endpoint": nowhere} if driver == "minio" else {"s3_endpoint_url": f"http://{nowhere}"}
-    with running.another_store(driver, **endpoint), pytest.raises(RelayedProblem) as refused:
-        await running.client().head("draft", "k")
+    async with running.another_store(driver, **endpoint):
+        with pytest.raises(RelayedProblem) as refused:
+            await running.client().head("draft", "k")
     assert (refused.value.code, refused.value.http_status) == ("storage_unavailable", 503)
     assert refused.value.retry_after is not None
     assert [record.levelname for record in caplog.records if record.levelno >= logging.ERROR] == ["ERROR"]
 
 
 async def test_a_missing_bucket_is_told_apart_from_a_missing_object(running: Running, driver: str) -> None:
-    with running.another_store(driver, draft_bucket_name="nobody-made-this"), pytest.raises(RelayedProblem) as refused:
-        await running.client().head("draft", "k")
+    async with running.another_store(driver, draft_bucket_name="nobody-made-this"):
+        with pytest.raises(RelayedProblem) as refused:
+            await running.client().head("draft", "k")
     assert (refused.value.code, refused.value.http_status) == ("bucket_not_found", 404)
 
 

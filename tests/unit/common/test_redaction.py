@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from draftstore_common.contracts import api_keys
 from draftstore_common.kit.logging import HumanFormatter, JsonFormatter
-from draftstore_common.kit.redaction import redact
+from draftstore_common.kit.redaction import _MARKS, _STEMS, redact
 
 BASE64URL = string.ascii_letters + string.digits + "-_"
 HEX = "0123456789abcdef"
@@ -166,6 +166,10 @@ def test_a_hostile_line_of_a_megabyte_is_masked_at_once(piece: str) -> None:
     assert "password=***" in redact(line)
 
 
+def test_what_is_looked_for_first_is_in_every_mark() -> None:
+    assert [mark for mark in _MARKS if not any(stem in mark for stem in _STEMS)] == []
+
+
 def _fail_with(text: str) -> None:
     raise ValueError(text)
 
@@ -174,3 +178,32 @@ def _record(message: str, **extra: Any) -> logging.LogRecord:
     record = logging.LogRecord("draftstore", logging.INFO, "file.py", 1, "seen %s", (message,), None)
     vars(record).update(extra)
     return record
+
+
+VALUES = st.one_of(
+    st.text(),
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**12), 10**12),
+    st.floats(-1e6, 1e6),
+    st.uuids(),
+    st.lists(st.text(), max_size=2),
+    st.builds(lambda secret, way: way(secret), st.builds(api_keys.make, st.just("live")), st.sampled_from(SPELLINGS)),
+    st.builds("password{}{}".format, st.sampled_from(["=", ": ", '": "', "\\", "%3d"]), st.text()),
+)
+NAMES = st.one_of(
+    st.sampled_from(["path", "password", "secret_key", "at", "service", "ds"]), st.text("abc_", min_size=1)
+)
+
+
+@given(st.text(), st.dictionaries(NAMES.filter(lambda name: name not in vars(_record(""))), VALUES, max_size=4))
+def test_the_quick_way_of_a_line_masks_what_the_slow_way_would(message: str, extra: dict[str, Any]) -> None:
+    line = json.loads(JsonFormatter("identity").format(_record(message, **extra)))
+    slowly = {**line, "message": f"seen {message}", **extra}
+    assert line == json.loads(redact(json.dumps(slowly, default=str, ensure_ascii=False)))
+
+
+def test_a_line_that_no_encoding_can_write_is_written_all_the_same() -> None:
+    assert json.loads(JsonFormatter("identity").format(_record("half a pair: \ud800")))["message"].startswith(
+        "seen half"
+    )

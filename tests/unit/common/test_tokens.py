@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -61,7 +62,7 @@ def token(
 
 async def verify(text: str, verifier: TokenVerifier | None = None) -> Mapping[str, Any]:
     verifier = verifier or TokenVerifier(JwksCache(Issuer().fetch))
-    return await verifier.verify(text, audience="storage", kind=KIND)
+    return await verifier.verify(text, audience="storage", kind=KIND, read=dict)
 
 
 async def test_a_good_token_says_who_calls() -> None:
@@ -143,8 +144,8 @@ async def test_a_verified_token_is_not_accepted_after_its_time() -> None:
     verifier = TokenVerifier(JwksCache(Issuer().fetch))
     text = token(exp=int(time.time()) + 60)
     await verify(text, verifier)
-    for digest, (kid, claims) in verifier._verified.items():
-        verifier._verified[digest] = kid, {**claims, "exp": time.time() - 1}
+    for digest, verified in verifier._verified.items():
+        verifier._verified[digest] = replace(verified, expires_at=int(time.time()) - 1)
     verifier._keys = JwksCache(Issuer().fetch)
     assert (await verify(text, verifier))["sub"] == "drafts", "checked again, and still good"
 

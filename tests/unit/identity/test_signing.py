@@ -62,27 +62,27 @@ async def test_a_token_opens_one_service_only() -> None:
     token, _ = issuer(KEY).principal(PRINCIPAL, Audience.DRAFTS, until=None)
     for audience in set(Audience) - {Audience.DRAFTS}:
         with pytest.raises(TokenRefused):
-            await verifier(KEY).verify(token, audience=audience, kind=PRINCIPAL_TOKEN)
+            await verifier(KEY).verify(token, audience=audience, kind=PRINCIPAL_TOKEN, read=dict)
 
 
 async def test_a_token_of_one_kind_is_none_of_the_other() -> None:
     token, _ = issuer(KEY).principal(PRINCIPAL, Audience.DRAFTS, until=None)
     with pytest.raises(TokenRefused):
-        await verifier(KEY).verify(token, audience=Audience.DRAFTS, kind=SERVICE_TOKEN)
+        await verifier(KEY).verify(token, audience=Audience.DRAFTS, kind=SERVICE_TOKEN, read=dict)
 
 
 async def test_a_token_is_refused_once_it_expired() -> None:
     fresh, _ = issuer(KEY, age=timedelta(seconds=60)).principal(PRINCIPAL, Audience.DRAFTS, until=None)
     stale, _ = issuer(KEY, age=timedelta(seconds=61 + LEEWAY)).principal(PRINCIPAL, Audience.DRAFTS, until=None)
-    await verifier(KEY).verify(fresh, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN)
+    await verifier(KEY).verify(fresh, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN, read=dict)
     with pytest.raises(TokenRefused):
-        await verifier(KEY).verify(stale, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN)
+        await verifier(KEY).verify(stale, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN, read=dict)
 
 
 async def test_a_token_of_an_unpublished_key_is_refused() -> None:
     token, _ = issuer(new_signing_key(None)).principal(PRINCIPAL, Audience.DRAFTS, until=None)
     with pytest.raises(TokenRefused):
-        await verifier(KEY).verify(token, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN)
+        await verifier(KEY).verify(token, audience=Audience.DRAFTS, kind=PRINCIPAL_TOKEN, read=dict)
 
 
 async def test_no_two_tokens_are_the_same() -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 
@@ -18,6 +18,8 @@ from draftstore_common.kit.errors import Forbidden, NotFound
 from draftstore_common.kit.tokens import Claims, TokenRefused, TokenVerifier
 
 log = logging.getLogger(__name__)
+
+Meaning = TypeVar("Meaning")
 
 
 class ScopeMissing(Forbidden):
@@ -42,20 +44,15 @@ class Access:
 
     async def principal(self, authorization: str | None) -> Principal:
         """The principal of a `principal+jwt`; raises `TokenRefused`."""
-        claims = await self._claims(authorization, PRINCIPAL_TOKEN)
-        try:
-            return _principal(claims)
-        except (KeyError, TypeError, ValueError) as error:
-            log.warning("token refused", extra={"reason": f"not the claims of a principal: {error!r}"})
-            raise TokenRefused from error
+        return await self._read(authorization, PRINCIPAL_TOKEN, _principal)
 
     async def service(self, authorization: str | None) -> str:
         """The name of the service behind a `service+jwt`; raises `TokenRefused`."""
-        return str((await self._claims(authorization, SERVICE_TOKEN))["sub"])
+        return await self._read(authorization, SERVICE_TOKEN, _service)
 
-    async def _claims(self, authorization: str | None, kind: str) -> Claims:
+    async def _read(self, authorization: str | None, kind: str, read: Callable[[Claims], Meaning]) -> Meaning:
         token = (authorization or "").removeprefix("Bearer ")
-        return await self._verifier.verify(token, audience=self._audience, kind=kind)
+        return await self._verifier.verify(token, audience=self._audience, kind=kind, read=read)
 
 
 def principal_claims(principal: Principal) -> dict[str, Any]:
@@ -72,15 +69,23 @@ def principal_claims(principal: Principal) -> dict[str, Any]:
 
 
 def _principal(claims: Claims) -> Principal:
-    return Principal(
-        tenant_id=claims["tenant"],
-        key_id=claims["sub"],
-        lineage=claims["lineage"],
-        kind=claims["kind"],
-        scopes=frozenset(scope for scope in Scope if scope in claims["scopes"]),  # a newer identity may know more
-        name_prefixes=tuple(claims["prefixes"]),
-        access_audit=claims["audit"],
-    )
+    try:
+        return Principal(
+            tenant_id=claims["tenant"],
+            key_id=claims["sub"],
+            lineage=claims["lineage"],
+            kind=claims["kind"],
+            scopes=frozenset(scope for scope in Scope if scope in claims["scopes"]),  # a newer identity may know more
+            name_prefixes=tuple(claims["prefixes"]),
+            access_audit=claims["audit"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning("token refused", extra={"reason": f"not the claims of a principal: {error!r}"})
+        raise TokenRefused from error
+
+
+def _service(claims: Claims) -> str:
+    return str(claims["sub"])
 
 
 class _HasAccess(Protocol):

@@ -132,15 +132,39 @@ class AsgiTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
+        loop = asyncio.get_running_loop()
         exchange = _AsgiExchange(call, _context_headers(timeout))
-        task = asyncio.create_task(exchange.run(self._app), context=contextvars.Context())
+        task = loop.create_task(exchange.run(self._app), context=contextvars.Context())
+        # Neither `wait_for`, which before Python 3.12 can swallow a cancellation that meets the end of the task, nor
+        # `timeout`, which costs as much as the rest of the call.
+        alarm = loop.call_later(timeout, task.cancel)
         try:
-            # Not `wait_for`: before Python 3.12 it can swallow a cancellation that meets the end of the task.
-            async with asyncio.timeout(timeout):
-                await task
-        except TimeoutError as error:
-            raise ServiceUnavailable from error
+            await task
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            raise ServiceUnavailable from TimeoutError()
+        finally:
+            alarm.cancel()
         return exchange.reply()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was told to end, and not just something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+_IN_PROCESS: Scope = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.4"},
+    "http_version": "1.1",
+    "scheme": "http",
+    "root_path": "",
+    "client": ("127.0.0.1", 0),
+    "server": ("in-process", 0),
+}
+"""What every call has in common."""
 
 
 class _AsgiExchange:
@@ -169,18 +193,12 @@ class _AsgiExchange:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
         headers.append((b"content-length", str(len(self._call.body)).encode()))
         return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
+            **_IN_PROCESS,
             "method": self._call.method,
-            "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
             "query_string": query.encode(),
-            "root_path": "",
             "headers": headers,
-            "client": ("127.0.0.1", 0),
-            "server": ("in-process", 0),
             "state": {},
         }
 

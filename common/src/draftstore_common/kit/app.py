@@ -6,10 +6,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -53,9 +52,10 @@ READY_TIMEOUT = 3.0
 READY_MAX_AGE = 1.0
 MAX_TIMEOUT = 3600.0
 
-_REQUEST_ID, _TIMEOUT, _PARENT, _STATE, _CLIENT = _CONTEXT_HEADERS = tuple(
+_REQUEST_ID, _TIMEOUT, _PARENT, _STATE, _CLIENT = (
     name.encode() for name in (REQUEST_ID_HEADER, TIMEOUT_HEADER, TRACEPARENT, TRACESTATE, CLIENT_HEADER)
 )
+_CONTEXT_HEADERS = frozenset({_REQUEST_ID, _TIMEOUT, _PARENT, _STATE, _CLIENT})
 _NONE = (None,)
 
 
@@ -82,29 +82,16 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._adopt(scope["headers"])
+        _adopt(scope["headers"])
         answer = _Answer(send)
         try:
             await self._app(scope, receive, answer.send)
         except Exception as error:
             if answer.status is not None:
                 raise
-            log.exception("request crashed", extra={"causes": chain(error)})
-            await ProblemResponse(Problem())(scope, receive, answer.send)
+            await _crashed(error)(scope, receive, answer.send)
         finally:
-            answer.log(scope)
-
-    @staticmethod
-    def _adopt(headers: Iterable[tuple[bytes, bytes]]) -> None:
-        sent: dict[bytes, list[str]] = {}
-        for name, value in headers:
-            if name in _CONTEXT_HEADERS:
-                sent.setdefault(name, []).append(value.decode("latin-1"))
-        given = sent.get(_REQUEST_ID, _NONE)[0]
-        request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
-        set_timeout(_timeout(sent.get(_TIMEOUT, _NONE)[0]))
-        trace.set(Trace.adopt(sent.get(_PARENT, ()), sent.get(_STATE, ())))
-        client_address.set(address_or_none(sent.get(_CLIENT, _NONE)[0]))
+            _log_end(scope, answer.status, answer.began)
 
 
 class _Answer:
@@ -112,22 +99,62 @@ class _Answer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            others = [header for header in message["headers"] if header[0] != _REQUEST_ID]
-            message = {**message, "headers": [*others, (_REQUEST_ID, request_id.get().encode("latin-1"))]}
+            message = {**message, "headers": [*message["headers"], _own_request_id()]}
         await self._send(message)
 
-    def log(self, scope: Scope) -> None:
-        """At DEBUG: the gateway's line has all of it, and what does not pass there is for its caller to log."""
-        if log.isEnabledFor(logging.DEBUG):
-            milliseconds = round((time.monotonic() - self._began) * 1000, 1)
-            extra = {"method": scope["method"], "path": scope["path"], "status": self.status, "ms": milliseconds}
-            log.debug("request", extra=extra)
+
+async def _serve(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+    """What `RequestContext` does, for a direct route."""
+    began = time.monotonic()
+    _adopt(scope["headers"])
+    response = await _answer(handler, Request(scope, receive))
+    response.raw_headers.append(_own_request_id())
+    await response(scope, receive, send)
+    _log_end(scope, response.status_code, began)
+
+
+async def _answer(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return await _on_problem(request, problem)
+    except Exception as error:
+        return _crashed(error)
+
+
+def _adopt(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    sent: dict[bytes, list[str]] = {}
+    for name, value in headers:
+        if name in _CONTEXT_HEADERS:
+            sent.setdefault(name, []).append(value.decode("latin-1"))
+    given = sent.get(_REQUEST_ID, _NONE)[0]
+    request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
+    set_timeout(_timeout(sent.get(_TIMEOUT, _NONE)[0]))
+    trace.set(Trace.adopt(sent.get(_PARENT, ()), sent.get(_STATE, ())))
+    client_address.set(address_or_none(sent.get(_CLIENT, _NONE)[0]))
+
+
+def _own_request_id() -> tuple[bytes, bytes]:
+    return _REQUEST_ID, request_id.get().encode("latin-1")
+
+
+def _crashed(error: Exception) -> ProblemResponse:
+    log.error("request crashed", extra={"causes": chain(error)}, exc_info=error)
+    return ProblemResponse(Problem())
+
+
+def _log_end(scope: Scope, status: int | None, began: float) -> None:
+    """At DEBUG: the gateway's line has all of it, and what does not pass there is for its caller to log."""
+    if log.isEnabledFor(logging.DEBUG):
+        milliseconds = round((time.monotonic() - began) * 1000, 1)
+        extra = {"method": scope["method"], "path": scope["path"], "status": status, "ms": milliseconds}
+        log.debug("request", extra=extra)
 
 
 def _timeout(value: str | None) -> float:
@@ -136,16 +163,6 @@ def _timeout(value: str | None) -> float:
     except ValueError:
         return DEFAULT_TIMEOUT
     return min(max(seconds, 0.0), MAX_TIMEOUT) if math.isfinite(seconds) else DEFAULT_TIMEOUT
-
-
-async def _serve(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer by the handler of a direct route."""
-    request = Request(scope, receive)
-    try:
-        response = await handler(request)
-    except Problem as problem:
-        response = await _on_problem(request, problem)
-    await response(scope, receive, send)
 
 
 async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
@@ -191,7 +208,7 @@ class _Service(FastAPI):
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self
-        await RequestContext(partial(_serve, handler))(scope, receive, send)
+        await _serve(handler, scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

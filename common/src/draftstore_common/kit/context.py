@@ -42,8 +42,10 @@ def acceptable_request_id(value: str | None) -> bool:
 
 def address_or_none(text: str | None) -> str | None:
     """The text if it is an IP address, else None."""
+    if text is None:
+        return None
     try:
-        return str(ip_address(text or ""))
+        return str(ip_address(text))
     except ValueError:
         return None
 

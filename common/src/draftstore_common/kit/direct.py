@@ -8,6 +8,7 @@ dependencies refuse (in their order), then all wrong values together.
 
 import email.message
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,7 +17,9 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 from starlette.convertors import StringConvertor
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from draftstore_common.kit.errors import MalformedJson
@@ -25,6 +28,9 @@ from draftstore_common.kit.validation import validation_problem
 Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 JSON = "application/json"
+
+SENT = "draftstore.sent"
+"""In the scope of a request that is served directly: the JSON of its body, for who looks at it beside the route."""
 
 _ABSENT = object()
 """In the place of a value that the request does not have."""
@@ -66,6 +72,7 @@ class _Arguments:
     async def of(self, request: Request) -> dict[str, Any]:
         """All by their names; raises what a dependency raises, and `InvalidRequest` for what is wrong itself."""
         body = await _json(request) if self._body is not None else None
+        request.scope[SENT] = body
         values: dict[str, Any] = {}
         for name, solve in self._dependencies:
             solved = await solve(request)
@@ -135,10 +142,19 @@ class _Answer:
         if self._model is None:
             return Response(status_code=self._status)
         status = self._status if told is None else told.status_code
-        response = Response(self._model.dump_json(result), status, media_type=JSON)
+        response = _Json(self._model.dump_json(result), status)
         if told is not None:
             response.raw_headers.extend(told.raw_headers)
         return response
+
+
+class _Json(Response):
+    """JSON that is bytes already."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:  # noqa: ARG002  Starlette's
+        """The two headers it has, without the search for others that Starlette begins with."""
+        length = (b"content-length", str(len(self.body)).encode())
+        self.raw_headers = [length, (b"content-type", JSON.encode())]
 
 
 def _takes_the_request(dependency: Dependant) -> Callable[[Request], Awaitable[Any]]:
@@ -157,12 +173,31 @@ def _body_of(dependant: Dependant) -> _Value | None:
 async def _json(request: Request) -> Any:
     """The body as JSON; as bytes where it does not say that it is JSON, which no model takes."""
     try:
-        content = await request.body()
+        content = await _content(request)
         if not content:
             return _ABSENT
-        return await request.json() if _is_json(request.headers.get("content-type", "")) else content
+        return _parsed(content) if _is_json(request.headers.get("content-type", "")) else content
     except Exception as error:  # nested too deeply, no UTF-8, broken off: nothing of it can be read
         raise MalformedJson from error
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return from_json(content)  # a seventh of the cost
+    except ValueError:
+        return json.loads(content)  # takes what the other does not: UTF-16, half of a surrogate pair
+
+
+async def _content(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
 
 
 def _is_json(content_type: str) -> bool:
@@ -174,15 +209,15 @@ def _is_json(content_type: str) -> bool:
     return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
-_NOWHERE: tuple[Handler | None, dict[str, int]] = None, {}
+Ends: TypeAlias = dict[str, tuple[Handler, dict[str, int]]]
+"""By method: the handler of a route, and where in its path the parameters stand."""
 
 
 @dataclass(slots=True)
 class _Place:
-    """One segment of paths: the places behind it, and the routes that end here: by method, and where in the path their
-    parameters stand."""
+    """One segment of paths with parameters: the places behind it, and the routes that end here."""
 
-    ends: dict[str, tuple[Handler | None, dict[str, int]]] = field(default_factory=dict)
+    ends: Ends = field(default_factory=dict)
     fixed: dict[str, "_Place"] = field(default_factory=dict)
     any: "_Place | None" = None
 
@@ -199,9 +234,10 @@ class _Place:
 
 
 class DirectTable:
-    """Direct routes by method and path. What is not found here is for FastAPI to answer."""
+    """Direct routes by path and method. What is not found here is for FastAPI to answer."""
 
     def __init__(self, routes: Iterable[object]) -> None:
+        self._whole: dict[str, Ends] = {}
         self._root = _Place()
         for route in routes:
             # A parameter that takes the rest of a path is no segment.
@@ -212,22 +248,35 @@ class DirectTable:
 
     def find(self, scope: Scope) -> Handler | None:
         """The handler of a request, whose path parameters are put into its scope."""
-        segments = str(scope["path"]).removeprefix(scope.get("root_path", "")).split("/")
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        ends = self._whole.get(path) or self._walk(path.split("/"))
+        found = ends.get(scope["method"])
+        if found is None:
+            return None
+        handler, parameters = found
+        segments = path.split("/") if parameters else []
+        scope["path_params"] = {name: segments[position] for name, position in parameters.items()}
+        return handler
+
+    def _walk(self, segments: list[str]) -> Ends:
         place = self._root
         for segment in segments:
             following = place.next(segment)
             if following is None:
-                return None
+                return {}
             place = following
-        handler, parameters = place.ends.get(scope["method"], _NOWHERE)
-        scope["path_params"] = {name: segments[position] for name, position in parameters.items()}
-        return handler
+        return place.ends
 
     def _add(self, route: DirectRoute) -> None:
         segments = route.path.split("/")
         parameters = {each[1:-1]: position for position, each in enumerate(segments) if each.startswith("{")}
-        place = self._root
-        for segment in segments:
-            place = place.made(segment)
         for method in route.methods or ():
-            place.ends[method] = route.get_route_handler(), parameters
+            self._ends(route.path, parameters)[method] = route.get_route_handler(), parameters
+
+    def _ends(self, path: str, parameters: dict[str, int]) -> Ends:
+        if not parameters:
+            return self._whole.setdefault(path, {})
+        place = self._root
+        for segment in path.split("/"):
+            place = place.made(segment)
+        return place.ends

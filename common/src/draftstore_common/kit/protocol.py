@@ -64,8 +64,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._progressed = False
         super().data_received(data)
-        if self._head_timer is None and not self._answering():
-            # A bare CRLF, say: it began no request, but ended uvicorn's timer for idle connections.
+        if self._head_timer is None and (self._in_head or not self._answering()):
+            # A head that is not here yet; or a bare CRLF, say, which ended uvicorn's timer for idle connections.
             self._expect_head()
         self._idle_bytes = 0 if self._progressed else self._idle_bytes + len(data)
         if self._idle_bytes > HEAD_BYTES:
@@ -73,7 +73,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._expect_head()
+        self._stop_head_timer()  # begins anew in `data_received` if the head is not here in full, as most are
         self._progressed = True
         self._in_head = True
 
@@ -131,14 +131,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _expect_head(self) -> None:
-        self._end_head()
+        self._stop_head_timer()
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
 
     def _end_head(self) -> None:
+        self._stop_head_timer()
+        self._in_head = False
+
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
         self._head_timer = None
-        self._in_head = False
 
 
 def _let_go_of_who_takes_nothing(transport: asyncio.Transport) -> None:

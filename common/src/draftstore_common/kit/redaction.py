@@ -97,18 +97,46 @@ _ESCAPED = _compiled(_Spelling(escapes=True))
 _MARKS = ("ds_", "eyj", "://", "private key-", *_SIGNED, *_NAMED, *_SCHEMES)
 """What every secret of the patterns has in it, once nothing is escaped and all is lower case."""
 
+_STEMS = (
+    "ds_",
+    "eyj",
+    "://",
+    "key",
+    "signature",
+    "credential",
+    "token",
+    "pass",
+    "auth",
+    "secret",
+    "bear",
+    "basic",
+    "aws4",
+)
+"""What every mark has in it: looked for first, being fewer."""
+
 _BACKSLASHED = re.compile(rf"{_BACKSLASHES}(?:u00|x)([0-9A-Fa-f]{{2}})")
 _ROUNDS = 10
 
 
 def redact(text: str) -> str:
     """The text with every secret masked (`***`)."""
-    escaped = "%" in text or "\\" in text
-    plain = _unescaped(text) if escaped else text
     # Most lines have nothing of the kind, and the patterns cost ten times as much as this look.
-    if not any(map(plain.lower().__contains__, _MARKS)):
+    if not may_hold_secret(text):
         return text
-    return (_ESCAPED if escaped else _AS_IT_IS).sub(_masked, text)
+    return (_ESCAPED if _is_escaped(text) else _AS_IT_IS).sub(_masked, text)
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether anything in the text could be masked. Every mark is free of quotes, commas, white space but in `KEY-`.
+
+    So of a text that is put together from others with such between them, it is enough to ask about the others.
+    """
+    plain = (_unescaped(text) if _is_escaped(text) else text).lower()
+    return any(map(plain.__contains__, _STEMS)) and any(map(plain.__contains__, _MARKS))
+
+
+def _is_escaped(text: str) -> bool:
+    return "%" in text or "\\" in text
 
 
 def _unescaped(text: str) -> str:

@@ -9,7 +9,8 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import jwt
 from jwt import PyJWK
@@ -39,6 +40,7 @@ MAX_IDLE = 120.0
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "iat", "exp", "jti")
 
 Claims = Mapping[str, Any]
+Meaning = TypeVar("Meaning")
 FetchJwks = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
@@ -123,39 +125,49 @@ class JwksCache:
         self._fetched, self._failed = time.monotonic(), False
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A token that was verified: until when it is good, by which key, and what was read from its claims."""
+
+    kid: str
+    expires_at: int
+    meaning: Any
+
+
 class TokenVerifier:
-    """Says what a token claims, or raises `TokenRefused`."""
+    """Says what a token means, or raises `TokenRefused`."""
 
     def __init__(self, keys: JwksCache, *, capacity: int = 4096) -> None:
         self._keys = keys
         self._capacity = capacity
-        self._verified: dict[bytes, tuple[str, Claims]] = {}
+        self._verified: dict[bytes, _Verified] = {}
 
-    async def verify(self, token: str, *, audience: str, kind: str) -> Claims:
-        """The claims of a token of this `typ` for this audience."""
+    async def verify(self, token: str, *, audience: str, kind: str, read: Callable[[Claims], Meaning]) -> Meaning:
+        """What `read` makes of the claims of a token of this `typ` for this audience; remembered with the token.
+
+        Tokens of one `typ` are always read in the same way.
+        """
         digest = hashlib.sha256(f"{kind} {audience} {token}".encode()).digest()
         try:
-            return await self._remembered(digest) or await self._check(digest, token, audience, kind)
+            known = self._verified.get(digest)
+            if known is None or known.expires_at <= time.time():
+                known = await self._check(token, audience, kind, read)
+                self._remember(digest, known)
+            else:
+                await self._keys.key(known.kid)  # raises unless it is still published
         except jwt.PyJWTError as error:
             log.warning("token refused", extra={"reason": str(error), "audience": audience, "typ": kind})
             raise TokenRefused from error
+        meaning: Meaning = known.meaning
+        return meaning
 
-    async def _remembered(self, digest: bytes) -> Claims | None:
-        """The claims of a token that was verified before and still lives, if its key is still published."""
-        kid, claims = self._verified.get(digest, ("", {}))
-        if claims.get("exp", 0) <= time.time():
-            return None
-        await self._keys.key(kid)
-        return claims
-
-    async def _check(self, digest: bytes, token: str, audience: str, kind: str) -> Claims:
+    async def _check(self, token: str, audience: str, kind: str, read: Callable[[Claims], Any]) -> _Verified:
         header = jwt.get_unverified_header(token)
         if header.get("typ") != kind:
             raise jwt.InvalidTokenError(f"typ is {str(header.get('typ'))[:40]!r}, not {kind!r}")
         kid = str(header.get("kid"))
         claims = self._decode(token, await self._keys.key(kid), audience)
-        self._remember(digest, kid, claims)
-        return claims
+        return _Verified(kid, int(claims["exp"]), read(claims))
 
     @staticmethod
     def _decode(token: str, key: PyJWK, audience: str) -> Claims:
@@ -172,8 +184,8 @@ class TokenVerifier:
             raise jwt.InvalidTokenError("it lives longer than any token of ours")
         return claims
 
-    def _remember(self, digest: bytes, kid: str, claims: Claims) -> None:
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
         self._verified.pop(digest, None)
         if len(self._verified) >= self._capacity:
             del self._verified[next(iter(self._verified))]  # the one verified longest ago
-        self._verified[digest] = kid, claims
+        self._verified[digest] = verified

@@ -4,12 +4,12 @@ A trace that comes from outside is continued if it is valid, and replaced by one
 that takes a request is a span of its own, and names itself as the parent of what it asks of others.
 """
 
+import random
 import re
 import secrets
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
@@ -32,8 +32,7 @@ _MAX_STATE = 512
 """Characters that must be passed on (§3.3.1.5); longer states are dropped whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """Where a request stands in its trace: this service's span."""
 
     trace_id: str
@@ -44,15 +43,19 @@ class Trace:
     @classmethod
     def begin(cls) -> Self:
         """A trace nobody began before. Nobody samples it so far."""
-        return cls(secrets.token_hex(16), _span_id(), _RANDOM)
+        ids = secrets.token_hex(24)
+        return cls(ids[:32], ids[32:], _RANDOM)
 
     @classmethod
     def adopt(cls, parents: Sequence[str], states: Sequence[str]) -> Self:
         """The trace these fields tell of, with a span of our own; a new one if they are not valid."""
         found = _PARENT.fullmatch(parents[0].strip(" \t")) if len(parents) == 1 else None
-        if found is None or (found["version"] == "00" and found["more"]):
+        if found is None:
             return cls.begin()
-        return cls(found["trace"], _span_id(), int(found["flags"], 16) & _KNOWN_FLAGS, _state(states))
+        version, trace_id, _, flags, more = found.groups()
+        if version == "00" and more:
+            return cls.begin()
+        return cls(trace_id, _span_id(), int(flags, 16) & _KNOWN_FLAGS, _state(states))
 
     def headers(self) -> list[tuple[str, str]]:
         """What tells the next service of it."""
@@ -70,11 +73,13 @@ def trace_headers() -> list[tuple[str, str]]:
 
 
 def _span_id() -> str:
-    return secrets.token_hex(8)
+    return f"{random.getrandbits(64):016x}"
 
 
 def _state(fields: Sequence[str]) -> str:
     """The members of all fields as one; nothing if one of them is not valid (§3.3)."""
+    if not fields:
+        return ""
     members = [member for member in (part.strip(" \t") for part in ",".join(fields).split(",")) if member]
     state = ",".join(members)
     keys = {member.partition("=")[0] for member in members}

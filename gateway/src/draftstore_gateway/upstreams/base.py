@@ -1,7 +1,6 @@
 """What every way to a service has in common."""
 
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from starlette.types import Receive, Send
 
@@ -10,11 +9,11 @@ from draftstore_common.kit.context import TIMEOUT_HEADER, remaining
 STREAM_TIMEOUT = 3600.0
 """Seconds a service is told it has for bytes of any length."""
 
+_TIMEOUT = TIMEOUT_HEADER.encode()
 _IDEMPOTENT = frozenset({"GET", "HEAD", "DELETE"})
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
+class Forwarded(NamedTuple):
     """A request as the service gets it. Path and query are the client's bytes, never decoded and encoded again.
 
     Headers are UTF-8: what the client library makes of them again is the same bytes. `streams`: bytes of any length
@@ -36,7 +35,7 @@ class Forwarded:
     def headers_now(self) -> list[tuple[bytes, bytes]]:
         """The headers, with the seconds that are left at this moment."""
         left = STREAM_TIMEOUT if self.streams else remaining()
-        return [*self.headers, (TIMEOUT_HEADER.encode(), b"%.3f" % left)]
+        return [*self.headers, (_TIMEOUT, b"%.3f" % left)]
 
 
 class Upstream(Protocol):

@@ -1,28 +1,36 @@
 """A service in another process, over pooled connections."""
 
-import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Self
 
 import aiohttp
+from multidict import CIMultiDict
 from starlette.types import Receive, Send
 from yarl import URL
 
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.kit.errors import chain
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
-from draftstore_gateway.upstreams.body import ClientBody, ends_with_client
+from draftstore_gateway.upstreams.body import ClientBody, EndsWithClient
 from draftstore_gateway.upstreams.retries import RetryBudget
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 3.0
 
-_AUTOMATIC = ("accept", "accept-encoding", "content-type", "user-agent")
-"""Headers aiohttp would add of itself."""
-
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about: nothing of the request was seen by anybody."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request with the headers it was given. The library's option to add none costs twelve microseconds a request."""
+
+    _skip_auto_headers = CIMultiDict([("content-type", None)])
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add none."""
 
 
 class HttpUpstream:
@@ -42,7 +50,7 @@ class HttpUpstream:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),  # `Bulkhead` bounds them
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_AUTOMATIC,
+            request_class=_Request,
             auto_decompress=False,
             trust_env=False,
         )
@@ -58,10 +66,11 @@ class HttpUpstream:
         """As `Upstream.forward`; a client that leaves closes the connection to the service."""
         body = ClientBody(receive, has_body=request.has_body)
         try:
-            async with asyncio.timeout(None) as presence, ends_with_client(body, presence):
-                await self._relay(request, body, send)
+            with Patience(None) as presence:
+                async with EndsWithClient(body, presence):
+                    await self._relay(request, body, send)
         except TimeoutError:
-            if not presence.expired():
+            if not presence.over:
                 raise
 
     async def _relay(self, request: Forwarded, body: ClientBody, send: Send) -> None:
@@ -105,6 +114,8 @@ def _may_repeat(request: Forwarded, body: ClientBody, cause: BaseException | Non
 
 async def _pass_on(response: aiohttp.ClientResponse, send: Send) -> None:
     await send({"type": "http.response.start", "status": response.status, "headers": list(response.raw_headers)})
-    async for chunk in response.content.iter_any():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    more = True
+    while more:
+        chunk = await response.content.readany()
+        more = not response.content.at_eof()
+        await send({"type": "http.response.body", "body": chunk, "more_body": more})

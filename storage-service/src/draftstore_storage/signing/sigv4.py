@@ -77,9 +77,12 @@ class Window:
 
 
 class Stamp:
-    """All of a signature that does not change within one second; `now` is that second in UTC."""
+    """All of a signature that does not change within one second; `now` is that second in UTC.
 
-    __slots__ = ("_head", "_windows", "credentials", "key", "now", "over_at", "timestamp")
+    `headers` are those that a request signed in its headers has for it.
+    """
+
+    __slots__ = ("_head", "_windows", "credentials", "headers", "key", "now", "over_at", "timestamp")
 
     def __init__(self, credentials: Credentials, key: DayKey, now: datetime) -> None:
         self.credentials = credentials
@@ -87,6 +90,8 @@ class Stamp:
         self.now = now
         self.over_at = now + timedelta(seconds=1)
         self.timestamp = now.strftime("%Y%m%dT%H%M%SZ")
+        token = credentials.session_token
+        self.headers = {"x-amz-date": self.timestamp, **({"x-amz-security-token": token} if token else {})}
         self._head = f"{ALGORITHM}\n{self.timestamp}\n{key.scope}\n"
         self._windows: dict[int, Window] = {}
 

@@ -9,7 +9,6 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 
-from draftstore_storage.backends.minio.documents import parse
 from draftstore_storage.backends.translation import NO_ANSWER, Failure
 from draftstore_storage.settings import StorageSettings
 
@@ -17,7 +16,7 @@ CONNECT_TIMEOUT = 3.0
 
 
 class Client(Minio):
-    """The SDK, with a door to calls it makes but does not offer: multipart, batch delete, pinned copy, CORS."""
+    """The SDK, with a door to calls it makes but does not offer: settings of buckets, and listings as they are sent."""
 
     def close(self) -> None:
         """Close idle connections."""
@@ -27,24 +26,19 @@ class Client(Minio):
         self,
         method: str,
         bucket: str,
-        key: str | None = None,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> BaseHTTPResponse:
-        """One signed request. An error in the body of a 200 is raised like any other."""
-        answer = self._execute(
+        """One signed request."""
+        return self._execute(
             method,
             bucket,
-            key,
             body=body,
             headers=dict(headers or {}),  # the SDK writes into what it is given
             query_params=dict(query or {}),
         )
-        if answer.data and parse(answer.data).tag.endswith("Error"):
-            raise S3Error.fromxml(answer)
-        return answer
 
 
 def client(settings: StorageSettings, *, read_timeout: float, connections: int) -> Client:

@@ -1,6 +1,9 @@
 """boto3's client, made once and made quiet: no retries, no checksums we did not ask for, SigV4 always."""
 
+import os
+import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
@@ -16,8 +19,11 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 from botocore.exceptions import (
     ConnectionError as EndpointError,
 )
+from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]
 
+from draftstore_storage.backends.rest.client import Network
 from draftstore_storage.backends.translation import NO_ANSWER, Failure
 from draftstore_storage.settings import StorageSettings
 
@@ -61,6 +67,16 @@ def client(session: Any, settings: StorageSettings, *, read_timeout: float, conn
     )
     made: S3Client = session.client("s3", endpoint_url=settings.internal_endpoint, config=config)
     return made
+
+
+def network(settings: StorageSettings) -> Network:
+    """What the SDK takes from the environment, for requests of our own: a proxy, and certificates to trust."""
+    endpoint = settings.internal_endpoint
+    proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
+    if endpoint.startswith("http:"):
+        return Network(proxy=proxy)
+    trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
+    return Network(ssl.create_default_context(cafile=trusted), proxy)
 
 
 def explain(error: Exception) -> Failure | None:

@@ -1,0 +1,1 @@
+"""The long run: a steady mixed load, watched for what grows and what goes wrong."""

@@ -1,0 +1,52 @@
+"""How a store is asked: within the request's deadline, and again after a transient error."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from draftstore_common.contracts.base import BucketRole
+from draftstore_common.kit.context import remaining
+from draftstore_common.kit.errors import chain
+from draftstore_storage.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+FIRST_PAUSE = 0.1
+
+
+async def attempts(role: BucketRole, key: str | None, attempt: Callable[[], Awaitable[T]]) -> T:
+    """What `attempt` returns. It is made again after `Unavailable`, so it must be safe to repeat."""
+    return await in_time(role, key, lambda: _until_done(role, attempt))
+
+
+async def in_time(role: BucketRole, key: str | None, step: Callable[[], Awaitable[T]]) -> T:
+    """What `step` returns, or `Unavailable` at the deadline. After it, nothing is begun."""
+    seconds = remaining()
+    if seconds <= 0:  # on an open connection a request would leave before the timeout is looked at
+        raise Unavailable(role, key)
+    try:
+        async with asyncio.timeout(seconds):
+            return await step()
+    except TimeoutError as error:
+        raise Unavailable(role, key) from error
+
+
+async def _until_done(role: BucketRole, attempt: Callable[[], Awaitable[T]]) -> T:
+    for pause in _pauses():
+        try:
+            return await attempt()
+        except Unavailable as error:
+            log.warning("store call retried", extra={"role": role, "causes": chain(error)})
+        await asyncio.sleep(pause)
+    return await attempt()
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between attempts: doubling, each between half and all of its share, so that callers spread out."""
+    for attempt in range(ATTEMPTS - 1):
+        yield FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311  jitter, not a secret
