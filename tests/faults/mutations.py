@@ -65,7 +65,7 @@ MUTATIONS = [
     Mutation(
         safeguard="ETag pin: a copy is of the bytes that were judged",
         package=STORAGE,
-        edits=(Edit("backends/s3/objects.py", """            "CopySourceIfMatch": f'"{if_match}"',\n""", ""),),
+        edits=(Edit("backends/rest/objects.py", """        "x-amz-copy-source-if-match": f'"{if_match}"',\n""", ""),),
         test="test_slow_puts.py::test_bytes_that_change_between_judgement_and_copy_are_not_published[seaweedfs]",
     ),
     Mutation(
@@ -77,7 +77,13 @@ MUTATIONS = [
     Mutation(
         safeguard="metadata REPLACE: what an uploader slipped in is not published",
         package=STORAGE,
-        edits=(Edit("backends/s3/objects.py", '"MetadataDirective": "REPLACE"', '"MetadataDirective": "COPY"'),),
+        edits=(
+            Edit(
+                "backends/rest/objects.py",
+                '"x-amz-metadata-directive": "REPLACE"',
+                '"x-amz-metadata-directive": "COPY"',
+            ),
+        ),
         test="test_slow_puts.py::test_metadata_that_came_with_the_bytes_is_not_published_either[seaweedfs]",
     ),
     Mutation(
@@ -99,8 +105,8 @@ MUTATIONS = [
         edits=(
             Edit(
                 "store/due.py",
-                "SELECT k.id, r.final FROM metadata.object_keys k",
-                "SELECT k.id, true AS final FROM metadata.object_keys k",
+                "SELECT k.id, r.final\n        FROM",
+                "SELECT k.id, true AS final\n        FROM",
             ),
         ),
         test="test_crash_points.py::test_the_late_copy_of_other_bytes_lands_where_nobody_looks_and_is_removed",

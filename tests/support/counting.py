@@ -2,51 +2,42 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import pytest
 
 import draftstore_common.kit.database as kit
-
-_FRAMES = {"BEGIN;", "COMMIT;", "ROLLBACK;"}
+from support.proxy import Proxy
 
 
 @dataclass
 class Statements:
-    """Everything that went to PostgreSQL through `Database`, in its order; each is one round trip."""
+    """What went to PostgreSQL through `Database`: a statement is a round trip, outside of BEGIN a transaction too."""
 
-    sent: list[str] = field(default_factory=list)
-
-    def note(self, query: Any) -> None:
-        self.sent.append(query.query.strip())
+    round_trips: int = 0
+    transactions: int = 0
 
     def clear(self) -> None:
         """Forget what was sent so far."""
-        self.sent.clear()
+        self.round_trips = self.transactions = 0
 
-    @property
-    def round_trips(self) -> int:
-        return len(self.sent)
 
-    @property
-    def transactions(self) -> int:
-        """Each statement outside of a transaction is one of its own."""
-        begun = sum(text.startswith("BEGIN") for text in self.sent)
-        return begun + len(self._alone())
+@dataclass
+class _Line:
+    """One connection, on which transactions follow each other."""
 
-    def _alone(self) -> list[str]:
-        """Right where callers do not overlap: between BEGIN and COMMIT there is one caller's work."""
-        alone, inside = [], False
-        for text in self.sent:
-            if text.startswith("BEGIN"):
-                inside = True
-            elif text in _FRAMES:
-                inside = False
-            elif not inside:
-                alone.append(text)
-        return alone
+    statements: Statements
+    inside: bool = False
+
+    def note(self, query: Any) -> None:
+        """Called by asyncpg after each statement."""
+        text = query.query.strip()
+        ends = text in {"COMMIT;", "ROLLBACK;"}
+        self.statements.round_trips += 1
+        self.statements.transactions += not self.inside
+        self.inside = not ends and (self.inside or text.startswith("BEGIN"))
 
 
 @contextmanager
@@ -57,8 +48,28 @@ def counted_statements() -> Iterator[Statements]:
 
     async def watched(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await prepare(connection)
-        connection.add_query_logger(statements.note)
+        connection.add_query_logger(_Line(statements).note)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kit, "_use_json", watched)
         yield statements
+
+
+class Requests:
+    """Requests to a store, by method, as a proxy before it sees them."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._watches = {
+            method: proxy.watch(f"{method} /".encode()) for method in ("GET", "HEAD", "PUT", "POST", "DELETE")
+        }
+        self._before: dict[str, int] = {}
+
+    def clear(self) -> None:
+        """Forget what was sent so far."""
+        self._before = {method: watch.seen for method, watch in self._watches.items()}
+
+    @property
+    def made(self) -> dict[str, int]:
+        """How many of each method that was used at all."""
+        counts = {method: watch.seen - self._before.get(method, 0) for method, watch in self._watches.items()}
+        return {method: count for method, count in counts.items() if count}

@@ -32,7 +32,7 @@ class ClaimService:
     async def _claim(self, request: confirm.ClaimDrafts) -> confirm.ClaimAnswer:
         look = _Look(free=list(request.draft_ids))
         for _ in range(ATTEMPTS):
-            if not look.free and look.refused:
+            if not look.free and (look.refused or request.confirmation is None):
                 return confirm.ClaimAnswer(outcome="claimed", confirmed=look.confirmed, refused=look.refused)
             claimed = await self._claims.claim(request, look.free)
             if claimed is not None:

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from draftstore_metadata.store import due, tend
+from draftstore_common.contracts.base import DEFAULT_TENANT_ID
+from draftstore_metadata.store import claims, due, keys, publish, tend
 from support.metadata import Metadata
 
 _MANY = """
@@ -54,3 +55,51 @@ async def test_what_is_gone_is_noted_row_by_row_whatever_the_statistics_say(meta
     lines = [row[0] for row in plan]
     assert [line for line in lines if "Join Filter" in line] == [], lines
     assert any("Index Cond: (id = r.id)" in line for line in lines), lines
+
+
+_ONE = [UUID(int=1)]
+_GIVEN: list[dict[str, Any]] = [{"draft_id": str(_ONE[0]), "fence": 1}]
+
+_SOME = _MANY.replace("20000", "2000")
+"""So few that reading all of them looks cheap to PostgreSQL."""
+
+_CONFIRMING = """
+    UPDATE metadata.drafts SET state = 'confirming', lease_expires_at = now() + interval '1 minute'
+    WHERE storage_key = 'k2'"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments"),
+    [
+        (claims._CLAIM, (DEFAULT_TENANT_ID, _ONE, "key:test", "confirm", HOUR, None, None)),
+        (claims._CLAIM_EACH, (DEFAULT_TENANT_ID, _ONE, "key:test", "confirm", HOUR, None, None)),
+        (claims._RENEW, (DEFAULT_TENANT_ID, _ONE, [1], HOUR)),
+        (claims._RELEASE, (DEFAULT_TENANT_ID, _ONE, "key:test", "refused", _GIVEN, HOUR)),
+        (keys._RESERVE_ALL, (DEFAULT_TENANT_ID, _ONE, _GIVEN, "confirming", True)),
+        (keys._RESERVE_EACH, (DEFAULT_TENANT_ID, _ONE, _GIVEN, "confirming", True)),
+        (keys._PUBLISH, (DEFAULT_TENANT_ID, _ONE, _GIVEN, "confirming")),
+        (publish._INSERT, ("store", _GIVEN, _ONE)),
+        (publish._REPLACE, ("store", _GIVEN, _ONE, _ONE)),
+        (publish._CONFIRMED, (DEFAULT_TENANT_ID, _ONE, "key:test", "published", _GIVEN)),
+    ],
+    ids=[
+        "claim",
+        "claim each",
+        "renew",
+        "release",
+        "reserve",
+        "reserve each",
+        "keys",
+        "insert",
+        "replace",
+        "confirmed",
+    ],
+)
+async def test_a_confirm_reads_its_own_rows_however_many_its_tenant_has(
+    metadata: Metadata, statement: str, arguments: tuple[Any, ...]
+) -> None:
+    await metadata.database.rows(_SOME.replace("ELSE 'discarded'", "ELSE 'open'"))
+    await metadata.database.rows(_CONFIRMING)
+    await metadata.database.rows("ANALYZE metadata.drafts")
+    lines = [row[0] for row in await metadata.database.rows(f"EXPLAIN {statement}", *arguments)]
+    assert [line for line in lines if "Seq Scan on drafts" in line or "drafts_living_by_name" in line] == []

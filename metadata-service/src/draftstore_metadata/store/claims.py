@@ -52,7 +52,7 @@ _RENEW = """
     WITH held AS (
         SELECT d.id FROM metadata.drafts d
         JOIN unnest($2::uuid[], $3::bigint[]) AS g (draft_id, fence) ON g.draft_id = d.id AND g.fence = d.fence
-        WHERE d.tenant_id = $1 AND d.state = 'confirming' ORDER BY d.id FOR UPDATE OF d
+        WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[]) AND d.state = 'confirming' ORDER BY d.id FOR UPDATE OF d
     )
     UPDATE metadata.drafts d SET lease_expires_at = now() + $4, purge_due_at = now() + $4
     FROM held WHERE d.id = held.id RETURNING d.id"""

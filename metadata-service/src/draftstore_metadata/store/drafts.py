@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from draftstore_common.contracts import metadata as wire
-from draftstore_common.contracts.metadata import DraftRecord
+from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
 from draftstore_common.kit.database import Database
 from draftstore_metadata.domain import WRITE_SLACK, warning_lead
 from draftstore_metadata.store.rows import (
@@ -20,7 +20,6 @@ from draftstore_metadata.store.rows import (
     Times,
     draft_record,
     given_back,
-    object_record,
     seconds,
     transition,
 )
@@ -34,21 +33,24 @@ _LIST = f"""
     ORDER BY d.id DESC LIMIT $5"""
 
 # The newest draft whose bytes are known to be there, and the open ones that are newer: bytes may have come to those.
+# Beside each (or alone, where no draft lives) stands the object of the name.
 _BY_NAME = f"""
     WITH living AS (
         SELECT d.* FROM metadata.drafts d
         WHERE d.tenant_id = $1 AND d.bucket = $2 AND d.object_name = $3 AND {SUBJECT_MATCHES.format(given="$4")}
           AND d.state IN {LIVING}
           AND (d.expires_at > now() OR d.state IN {CLAIMED})
-    ), known AS (SELECT id FROM living WHERE state <> 'open' ORDER BY id DESC LIMIT 1)
-    SELECT {DRAFT} FROM living d
-    WHERE d.id >= coalesce((SELECT id FROM known), '00000000-0000-0000-0000-000000000000')
+    ), known AS (SELECT id FROM living WHERE state <> 'open' ORDER BY id DESC LIMIT 1
+    ), object AS (
+        SELECT {OBJECT}, d.etag AS judged_etag,
+            coalesce({SUBJECT_MATCHES.format(given="$4")}, false) AS subject_matches
+        FROM metadata.objects o LEFT JOIN metadata.drafts d ON d.id = o.draft_id
+        WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3
+    )
+    SELECT {DRAFT}, (SELECT to_jsonb(object) FROM object) AS object
+    FROM (VALUES (true)) AS always LEFT JOIN living d
+      ON d.id >= coalesce((SELECT id FROM known), '00000000-0000-0000-0000-000000000000')
     ORDER BY d.id DESC LIMIT $5"""
-
-_OBJECT_WITH_DRAFT = f"""
-    SELECT {OBJECT}, d.etag AS judged_etag, coalesce({SUBJECT_MATCHES.format(given="$4")}, false) AS subject_matches
-    FROM metadata.objects o LEFT JOIN metadata.drafts d ON d.id = o.draft_id
-    WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3"""
 
 # The URL may live as long as asked, never past the draft. The horizon is stored before anybody can sign.
 _ALLOW_URL = f"""
@@ -119,15 +121,15 @@ class DraftStore:
 
     async def find(self, query: wire.FindByName) -> wire.NameRecord:
         """The living drafts of a name that may have bytes, newest first, and its object."""
-        arguments = (query.tenant_id, query.bucket, query.object_name, query.subject)
-        async with self._database.connection() as connection:
-            drafts = await connection.fetch(_BY_NAME, *arguments, MAX_BY_NAME + 1)
-            found = await connection.fetchrow(_OBJECT_WITH_DRAFT, *arguments)
+        name = (query.tenant_id, query.bucket, query.object_name, query.subject)
+        rows = await self._database.rows(_BY_NAME, *name, MAX_BY_NAME + 1)
+        drafts = [draft_record(row) for row in rows[:MAX_BY_NAME] if row["id"] is not None]
+        found = rows[0]["object"]
         return wire.NameRecord(
-            drafts=[draft_record(row) for row in drafts[:MAX_BY_NAME]],
-            more_drafts=len(drafts) > MAX_BY_NAME,
-            object=object_record(found) if found else None,
-            judged_etag=found["judged_etag"] if found else None,
+            drafts=drafts,
+            more_drafts=len(rows) > MAX_BY_NAME,
+            object=found and ObjectRecord.model_validate(found),
+            judged_etag=found and found["judged_etag"],
             subject_matches=found is None or found["subject_matches"],
         )
 

@@ -21,15 +21,18 @@ _PLAIN_KEY = f"""CASE WHEN d.tenant_id = '{DEFAULT_TENANT_ID}' AND d.bucket = '{
     ELSE 'tenants/' || d.tenant_id || '/' || d.bucket || '/' || d.object_name END"""
 """The key in the main bucket that the first bytes published under a name get."""
 
-_GIVEN = """jsonb_to_recordset($2::jsonb) AS g (draft_id uuid, fence bigint, storage_key text, etag text, size bigint,
+_GIVEN = """jsonb_to_recordset($3::jsonb) AS g (draft_id uuid, fence bigint, storage_key text, etag text, size bigint,
     id uuid)"""
 
 _HELD = f"""
     SELECT d.id, d.tenant_id, d.bucket, d.object_name, {_PLAIN_KEY} AS plain_key, g.storage_key, g.etag, g.size,
         g.id AS key_id
     FROM metadata.drafts d JOIN {_GIVEN} ON g.draft_id = d.id AND g.fence = d.fence
-    WHERE d.tenant_id = $1 AND d.state = $3 ORDER BY d.id FOR UPDATE OF d"""
-"""The claimed rows, locked in the order of their ids, as far as the claims still hold."""
+    WHERE d.tenant_id = $1 AND d.id = ANY($2::uuid[]) AND d.state = $4 ORDER BY d.id FOR UPDATE OF d"""
+"""The claimed rows, locked in the order of their ids, as far as the claims still hold.
+
+The ids are there twice so that PostgreSQL never reads other rows: what a JSON array has it cannot estimate.
+"""
 
 # One statement: what it sees of other keys and names may be older than the rows it waited for. A key that another
 # has just made is then found by the insert's conflict, and a name that was just taken when it is published.
@@ -37,7 +40,7 @@ _RESERVE = f"""
     WITH held AS ({_HELD}
     ), named AS (
         SELECT d.id, {names.STATE} FROM held d
-    ), refused AS (SELECT id FROM named WHERE held OR (taken AND $4)
+    ), refused AS (SELECT id FROM named WHERE held OR (taken AND $5)
     ), known AS (
         SELECT DISTINCT ON (k.draft_id) k.draft_id, k.storage_key
         FROM held JOIN metadata.object_keys k ON k.draft_id = held.id AND k.source_etag = held.etag
@@ -60,7 +63,7 @@ _RESERVE = f"""
         LEFT JOIN known ON known.draft_id = held.id LEFT JOIN made ON made.draft_id = held.id"""
 
 _RESERVE_ALL = _RESERVE.format(
-    goes="NOT EXISTS (SELECT FROM refused) AND (SELECT count(*) FROM held) = jsonb_array_length($2)"
+    goes="NOT EXISTS (SELECT FROM refused) AND (SELECT count(*) FROM held) = cardinality($2)"
 )
 _RESERVE_EACH = _RESERVE.format(goes="held.id NOT IN (SELECT id FROM refused)")
 
@@ -129,12 +132,13 @@ def _alike(want: _Want) -> Hashable:
 
 
 def _arguments(request: wire.ReserveKeys, asked: list[dict[str, Any]]) -> tuple[Any, ...]:
-    return request.tenant_id, asked, "confirming", request.on_conflict == "fail"
+    ids = [row["draft_id"] for row in asked]
+    return request.tenant_id, ids, asked, "confirming", request.on_conflict == "fail"
 
 
 async def held(connection: Connection, tenant_id: UUID, claims: list[wire.Copied], state: str) -> None:
     """Lock the claimed rows; raises `LeaseLost` unless every claim still holds."""
-    if len(await connection.fetch(_HELD, tenant_id, _given(claims), state)) < len(claims):
+    if len(await connection.fetch(_HELD, tenant_id, *_given(claims), state)) < len(claims):
         raise LeaseLost
 
 
@@ -149,7 +153,7 @@ async def published(connection: Connection, tenant_id: UUID, copied: list[wire.C
 
     Raises `LeaseLost` unless every claim still holds, with its key.
     """
-    return _judged(await connection.fetch(_PUBLISH, tenant_id, _given(copied), state), copied)
+    return _judged(await connection.fetch(_PUBLISH, tenant_id, *_given(copied), state), copied)
 
 
 def _judged(rows: list[asyncpg.Record], copied: list[wire.Copied]) -> dict[UUID, str]:
@@ -163,8 +167,9 @@ async def replaced(connection: Connection, storage_keys: list[str], url_grace: t
     await connection.execute(_REPLACED, storage_keys, url_grace)
 
 
-def _given(copied: list[wire.Copied]) -> list[dict[str, Any]]:
-    return [copy.model_dump(mode="json", include={"draft_id", "fence", "storage_key"}) for copy in copied]
+def _given(copied: list[wire.Copied]) -> tuple[list[UUID], list[dict[str, Any]]]:
+    given = [copy.model_dump(mode="json", include={"draft_id", "fence", "storage_key"}) for copy in copied]
+    return [copy.draft_id for copy in copied], given
 
 
 def _row(want: wire.WantedKey, key: str | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _INSERT = f"""
     SELECT g.object_id, d.tenant_id, d.bucket, d.object_name, g.storage_key, $1, g.final_location, 1, g.size, g.etag,
         g.checksum_sha256, g.content_type, d.content_disposition, d.metadata, d.id, date_trunc('milliseconds', now())
     FROM {_GIVEN} JOIN metadata.drafts d ON d.id = g.draft_id
-    WHERE NOT EXISTS ({names.OTHERS_HOLD})
+    WHERE d.id = ANY($3::uuid[]) AND NOT EXISTS ({names.OTHERS_HOLD})
     ORDER BY d.bucket, d.object_name
     ON CONFLICT (tenant_id, bucket, object_name) DO NOTHING RETURNING {OBJECT}"""
 
@@ -41,7 +41,7 @@ _REPLACE = f"""
         content_type = g.content_type, content_disposition = d.content_disposition, metadata = d.metadata,
         draft_id = d.id, confirmed_at = date_trunc('milliseconds', now())
     FROM {_GIVEN} JOIN metadata.drafts d ON d.id = g.draft_id
-    WHERE o.id = g.object_id RETURNING {OBJECT}"""
+    WHERE o.id = g.object_id AND o.id = ANY($3::uuid[]) AND d.id = ANY($4::uuid[]) RETURNING {OBJECT}"""
 
 _REPLACED_EVENT = """
     INSERT INTO metadata.events (tenant_id, draft_id, object_name, type, actor)
@@ -109,7 +109,7 @@ async def _put_objects(connection: Connection, request: wire.Publication) -> lis
     done: list[asyncpg.Record] = []
     while missing:
         given = [_object(request, copy, uuid7()) for copy in missing.values()]
-        done += await connection.fetch(_INSERT, request.store_id, given)
+        done += await connection.fetch(_INSERT, request.store_id, given, list(missing))
         missing = _without(missing, done)
         if not missing:
             break
@@ -126,7 +126,8 @@ async def _replace(
 ) -> list[asyncpg.Record]:
     old = await connection.fetch(_LOCK_OLD, list(missing))
     given = [_object(request, missing[row["draft_id"]], row["id"]) for row in old]
-    rows = await connection.fetch(_REPLACE, request.store_id, given)
+    ids = [row["id"] for row in old], [row["draft_id"] for row in old]
+    rows = await connection.fetch(_REPLACE, request.store_id, given, *ids)
     await keys.replaced(connection, [row["storage_key"] for row in old], timedelta(seconds=request.url_grace))
     await connection.execute(_REPLACED_EVENT, [row["draft_id"] for row in rows], request.actor)
     return list(rows)
