@@ -117,7 +117,7 @@ LINES = (
         "start",
         "standalone: start on warm data until ready",
         "s",
-        "SeaweedFS alone, started the same way",
+        "`weed server -s3`, on an empty folder",
         Target("at most", 1.5),
     ),
     Line(
