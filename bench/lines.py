@@ -96,7 +96,7 @@ LINES = (
         "clean-among-objects",
         "clean 1,000 expired among 100,000 live objects",
         "drafts/s",
-        "list the bucket and delete by age",
+        "list the bucket and delete by age, with boto3",
         Target("at least", 20),
     ),
     Line(
