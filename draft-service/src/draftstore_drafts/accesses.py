@@ -1,7 +1,6 @@
 """Who could read what, and who was refused: put on record as the caller's tenant wants it."""
 
 from datetime import UTC
-from secrets import randbelow
 
 from fastapi import Response
 
@@ -13,6 +12,7 @@ from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.context import client_address
 from draftstore_common.kit.direct import Asked, DirectRoute, Handler
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.randomness import random_below
 
 
 class Accesses:
@@ -29,7 +29,7 @@ class Accesses:
         """A URL was signed and is about to be answered; raises `AccessNotRecorded` if it must not be."""
         if principal.access_audit == "full":
             await self._log.keep(_signed(principal, url))
-        elif principal.access_audit == "sampled" and randbelow(self._sample) == 0:
+        elif principal.access_audit == "sampled" and random_below(self._sample) == 0:
             self._log.note(_signed(principal, url, sampled_one_in=str(self._sample)))
 
     def refused(self, principal: Principal, problem: Problem, target_type: TargetType, target: str) -> None:
