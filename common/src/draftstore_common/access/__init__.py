@@ -4,6 +4,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
+from fastapi import Request
+
 from draftstore_common.contracts.identity import (
     PRINCIPAL_TOKEN,
     SERVICE_TOKEN,
@@ -12,7 +14,7 @@ from draftstore_common.contracts.identity import (
     Scope,
     ServiceName,
 )
-from draftstore_common.kit.direct import Asked
+from draftstore_common.kit.direct import header
 from draftstore_common.kit.errors import Forbidden, NotFound
 from draftstore_common.kit.tokens import Claims, TokenRefused, TokenVerifier
 
@@ -91,16 +93,16 @@ class _HasAccess(Protocol):
     access: Access
 
 
-def _access(request: Asked) -> Access:
+def _access(request: Request) -> Access:
     context: _HasAccess = request.app.state.context
     return context.access
 
 
-def requires(*scopes: Scope) -> Callable[[Asked], Awaitable[Principal]]:
+def requires(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
     """A route's dependency: a data key with all these scopes. What it needs is visible in the route's signature."""
 
-    async def dependency(request: Asked) -> Principal:
-        principal = await _access(request).principal(request.fields.get("authorization"))
+    async def dependency(request: Request) -> Principal:
+        principal = await _access(request).principal(header(request, "authorization"))
         request.state.principal = principal  # for who puts refusals on record, this one among them
         if principal.kind != "data":
             raise WrongKeyKind
@@ -118,11 +120,11 @@ def check_scope(principal: Principal, scope: Scope) -> None:
         raise ScopeMissing(f"This key lacks the scope {scope}. Use a key that has it, or have one issued.")
 
 
-def only(*services: ServiceName) -> Callable[[Asked], Awaitable[str]]:
+def only(*services: ServiceName) -> Callable[[Request], Awaitable[str]]:
     """An internal route's dependency: one of these services calls. Everyone else sees no such route."""
 
-    async def dependency(request: Asked) -> str:
-        caller = await _access(request).service(request.fields.get("authorization"))
+    async def dependency(request: Request) -> str:
+        caller = await _access(request).service(header(request, "authorization"))
         if caller not in services:
             raise NotFound
         return caller

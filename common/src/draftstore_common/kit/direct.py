@@ -64,6 +64,11 @@ class Asked(Request):
         return self._content
 
 
+def header(request: Request, name: str) -> str | None:
+    """A header of any request, whoever serves it, at the least cost; the name is in lower case."""
+    return request.fields.get(name) if isinstance(request, Asked) else request.headers.get(name)
+
+
 Handler: TypeAlias = Callable[[Asked], Coroutine[Any, Any, Response]]
 
 

@@ -16,7 +16,7 @@ from draftstore_common.contracts.identity import (
     VerifyRequest,
 )
 from draftstore_common.kit.context import DRAINING
-from draftstore_common.kit.direct import Asked, DirectRoute
+from draftstore_common.kit.direct import DirectRoute
 from draftstore_identity.routes.caller import Ctx
 
 router = APIRouter(route_class=DirectRoute, tags=["internal"])
@@ -45,9 +45,9 @@ async def access_events(body: AccessEvents, context: Ctx) -> None:
 
 
 @router.post("/internal/service-token")
-async def service_token(body: ServiceTokenRequest, request: Asked, context: Ctx) -> ServiceToken:
+async def service_token(body: ServiceTokenRequest, request: Request, context: Ctx) -> ServiceToken:
     """A token for the service whose key is in Authorization."""
-    key = request.fields.get("authorization", "").removeprefix("Bearer ")
+    key = request.headers.get("authorization", "").removeprefix("Bearer ")
     return context.service_tokens.issue(key, body.audience)
 
 
