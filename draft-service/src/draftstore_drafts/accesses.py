@@ -1,11 +1,8 @@
 """Who could read what, and who was refused: put on record as the caller's tenant wants it."""
 
-from collections.abc import Callable, Coroutine
 from datetime import UTC
-from secrets import randbelow
-from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Response
 
 from draftstore_common.clients.access_event import access_event
 from draftstore_common.clients.access_log import AccessLog
@@ -13,8 +10,9 @@ from draftstore_common.contracts.audit import AccessEvent, TargetType
 from draftstore_common.contracts.drafts import DownloadUrl
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.context import client_address
-from draftstore_common.kit.direct import SENT, DirectRoute
+from draftstore_common.kit.direct import Asked, DirectRoute, Handler
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.randomness import random_below
 
 
 class Accesses:
@@ -31,7 +29,7 @@ class Accesses:
         """A URL was signed and is about to be answered; raises `AccessNotRecorded` if it must not be."""
         if principal.access_audit == "full":
             await self._log.keep(_signed(principal, url))
-        elif principal.access_audit == "sampled" and randbelow(self._sample) == 0:
+        elif principal.access_audit == "sampled" and random_below(self._sample) == 0:
             self._log.note(_signed(principal, url, sampled_one_in=str(self._sample)))
 
     def refused(self, principal: Principal, problem: Problem, target_type: TargetType, target: str) -> None:
@@ -71,11 +69,11 @@ def _signed(principal: Principal, url: DownloadUrl, **detail: str) -> AccessEven
 class AuditedRoute(DirectRoute):
     """A route whose refusals (403, 404) of a known caller are on record."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def handler(self) -> Handler:
         """The route's own handler, watched."""
-        handle = super().get_route_handler()
+        handle = super().handler()
 
-        async def watched(request: Request) -> Response:
+        async def watched(request: Asked) -> Response:
             try:
                 return await handle(request)
             except Problem as problem:
@@ -88,14 +86,14 @@ class AuditedRoute(DirectRoute):
         return watched
 
 
-def _target(request: Request) -> tuple[TargetType, str]:
+def _target(request: Asked) -> tuple[TargetType, str]:
     """What was asked for: a draft by its id, an object by its name, else what the route is about."""
     match request.path_params:
         case {"draft_id": draft_id}:
             return "draft", str(draft_id)
         case {"object_name": name}:
             return "object", str(name)
-    match request.scope.get(SENT):
+    match request.sent:
         case {"object_name": str(name)}:
             return "object", name
-    return "route", f"{request.method} {request.url.path}"
+    return "route", f"{request.method} {request.scope['path']}"

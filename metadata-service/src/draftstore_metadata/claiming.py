@@ -10,7 +10,7 @@ from draftstore_common.contracts import metadata as wire
 from draftstore_common.problems import DraftChanged, DraftNotFound, refusal
 from draftstore_metadata.errors import DraftPrepared, IdempotencyKeyInUse, Unsettled
 from draftstore_metadata.service import ATTEMPTS, why_not
-from draftstore_metadata.store.claims import ClaimStore, Known
+from draftstore_metadata.store.claims import Busy, ClaimStore, Known
 from draftstore_metadata.store.holds import HoldStore
 from draftstore_metadata.store.rows import draft_record
 
@@ -26,6 +26,8 @@ class ClaimService:
         """Claims on all drafts that can take part, and word of the others; nothing while one of them is busy."""
         try:
             return await self._claim(request)
+        except Busy:
+            return confirm.ClaimAnswer(outcome="busy")
         except Known as known:
             return await self._known(request.tenant_id, known.confirmation_id)
 

@@ -1,13 +1,21 @@
 """The in-process transport behaves as a network does: isolated, bounded in time, crashes answered."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.clients.transport import AsgiLifespan, AsgiTransport, Call, HttpTransport, ServiceUnavailable
-from draftstore_common.kit.context import request_id, set_timeout
+from draftstore_common.kit.app import service_app
+from draftstore_common.kit.context import client_address, remaining, request_id, set_timeout
+from draftstore_common.kit.direct import DirectRoute
+from draftstore_common.kit.trace import Trace, trace
 
 marker: ContextVar[str] = ContextVar("marker", default="untouched")
 
@@ -28,6 +36,44 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body[3:]})
 
 
+async def _act(path: str) -> dict[str, str | None]:
+    """What the application above does at these paths; else what the request's context is."""
+    match path:
+        case "crash":
+            raise RuntimeError("boom")
+        case "hang":
+            await asyncio.Event().wait()
+        case "leak":
+            marker.set("leaked")
+        case "cancel":
+            CALLERS[-1].cancel()
+    current = trace.get()
+    return {
+        "request_id": request_id.get(),
+        "client": client_address.get(),
+        "seconds": f"{remaining():.0f}",
+        "trace_id": current and current.trace_id,
+        "state": current and current.state,
+    }
+
+
+def _service(route_class: type[APIRoute]) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    router = APIRouter(route_class=route_class)
+    router.get("/{path}")(_act)
+    return service_app("x", lifespan=lifespan, routers=[router])
+
+
+DIRECT = _service(DirectRoute)
+CALLERS: list[asyncio.Task[None]] = []
+
+both = pytest.mark.parametrize("app", [app, DIRECT], ids=["asgi", "direct"])
+"""An application that is asked over ASGI, and one whose routes are asked without it."""
+
+
 async def test_a_call_arrives_whole_and_so_does_its_answer() -> None:
     request_id.set("the-request-id")
     reply = await AsgiTransport(app).send(Call("POST", "/x?a=1", b"body"))
@@ -35,16 +81,19 @@ async def test_a_call_arrives_whole_and_so_does_its_answer() -> None:
     assert reply.body == b"POST|a=1|body|the-request-id"
 
 
-async def test_context_variables_set_by_the_callee_do_not_come_back() -> None:
+@both
+async def test_context_variables_set_by_the_callee_do_not_come_back(app: ASGIApp) -> None:
     await AsgiTransport(app).send(Call("GET", "/leak"))
     assert marker.get() == "untouched"
 
 
-async def test_a_crash_is_answered_as_a_server_would() -> None:
+@both
+async def test_a_crash_is_answered_as_a_server_would(app: ASGIApp) -> None:
     assert (await AsgiTransport(app).send(Call("GET", "/crash"))).status == 500
 
 
-async def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
+@both
+async def test_a_service_that_does_not_answer_in_time_is_unavailable(app: ASGIApp) -> None:
     async def ask() -> None:
         set_timeout(0.05)
         await AsgiTransport(app).send(Call("GET", "/hang"))
@@ -53,7 +102,8 @@ async def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
         await asyncio.create_task(ask())
 
 
-async def test_a_call_of_a_task_that_is_ending_has_its_deadline_too() -> None:
+@both
+async def test_a_call_of_a_task_that_is_ending_has_its_deadline_too(app: ASGIApp) -> None:
     begun = asyncio.Event()
 
     async def tidies_up() -> None:
@@ -72,19 +122,43 @@ async def test_a_call_of_a_task_that_is_ending_has_its_deadline_too() -> None:
         await task
 
 
-async def test_a_cancellation_that_meets_the_end_of_a_call_is_not_swallowed() -> None:
-    callers: list[asyncio.Task[None]] = []
+async def cancels_its_caller(scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+    CALLERS[-1].cancel()
 
-    async def cancels_its_caller(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, receive, send)
-        callers[0].cancel()
 
+@pytest.mark.parametrize("app", [cancels_its_caller, DIRECT], ids=["asgi", "direct"])
+async def test_a_cancellation_that_meets_the_end_of_a_call_is_not_swallowed(app: ASGIApp) -> None:
     async def ask() -> None:
-        await AsgiTransport(cancels_its_caller).send(Call("GET", "/"))
+        await AsgiTransport(app).send(Call("GET", "/cancel"))
 
-    callers.append(asyncio.create_task(ask()))
+    CALLERS.append(asyncio.create_task(ask()))
     with pytest.raises(asyncio.CancelledError):
-        await callers[0]
+        await CALLERS[-1]
+
+
+@pytest.mark.parametrize("traced", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_request_that_is_asked_for_directly_is_a_part_of_the_same_as_over_asgi(
+    traced: bool, known: bool
+) -> None:
+    """Its id, its trace, the time it has and its client: what headers would have told."""
+    caller = Trace.begin()._replace(state="a=1")
+    told = {"X-Forwarded-For": "192.0.2.1"} | dict([] if traced else caller.headers()[:1])
+
+    async def ask(service: FastAPI) -> dict[str, str | None]:
+        set_timeout(20)
+        request_id.set("the-request-id" if known else "-")
+        trace.set(caller if traced else None)
+        seen: dict[str, str | None] = json.loads((await AsgiTransport(service).send(Call("GET", "/x", b"", told))).body)
+        return seen
+
+    answers = [await asyncio.create_task(ask(service)) for service in (DIRECT, _service(APIRoute))]
+    if not known:  # each is given an id of its own
+        assert len({str(answer.pop("request_id")) for answer in answers}) == 2
+    assert answers[0] == answers[1]
+    assert answers[0]["trace_id"] == caller.trace_id
+    assert (answers[0]["client"], answers[0]["seconds"]) == ("192.0.2.1", "20")
 
 
 async def test_a_service_that_is_not_there_is_unavailable() -> None:

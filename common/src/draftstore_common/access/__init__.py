@@ -14,6 +14,7 @@ from draftstore_common.contracts.identity import (
     Scope,
     ServiceName,
 )
+from draftstore_common.kit.direct import header
 from draftstore_common.kit.errors import Forbidden, NotFound
 from draftstore_common.kit.tokens import Claims, TokenRefused, TokenVerifier
 
@@ -101,7 +102,7 @@ def requires(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
     """A route's dependency: a data key with all these scopes. What it needs is visible in the route's signature."""
 
     async def dependency(request: Request) -> Principal:
-        principal = await _access(request).principal(request.headers.get("authorization"))
+        principal = await _access(request).principal(header(request, "authorization"))
         request.state.principal = principal  # for who puts refusals on record, this one among them
         if principal.kind != "data":
             raise WrongKeyKind
@@ -123,7 +124,7 @@ def only(*services: ServiceName) -> Callable[[Request], Awaitable[str]]:
     """An internal route's dependency: one of these services calls. Everyone else sees no such route."""
 
     async def dependency(request: Request) -> str:
-        caller = await _access(request).service(request.headers.get("authorization"))
+        caller = await _access(request).service(header(request, "authorization"))
         if caller not in services:
             raise NotFound
         return caller

@@ -3,19 +3,23 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from starlette.types import ASGIApp, Message, Scope
 from yarl import URL
 
+from draftstore_common.kit.app import Service
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
+from draftstore_common.kit.direct import Asked
 from draftstore_common.kit.errors import Unavailable
+from draftstore_common.kit.origin import Origin
+from draftstore_common.kit.table import Found
 from draftstore_common.kit.trace import trace_headers
 
 log = logging.getLogger(__name__)
@@ -151,26 +155,48 @@ class AsgiTransport:
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
         loop, cancelled_before = asyncio.get_running_loop(), _cancellations()
-        exchange = _AsgiExchange(call, _context_headers(timeout))
-        task = loop.create_task(exchange.run(self._app), context=contextvars.Context())
+        task = loop.create_task(self._answered(call, timeout), context=contextvars.Context())
         # Neither `wait_for`, which before Python 3.12 can swallow a cancellation that meets the end of the task, nor
         # `timeout`, which costs as much as the rest of the call.
         alarm = loop.call_later(timeout, task.cancel)
         try:
-            await task
+            return await task
         except asyncio.CancelledError:
             if _cancellations() > cancelled_before:
                 raise
             raise ServiceUnavailable from TimeoutError()
         finally:
             alarm.cancel()
-        return exchange.reply()
+
+    def _answered(self, call: Call, timeout: float) -> Coroutine[Any, Any, Reply]:
+        path, _, query = call.path.partition("?")
+        match self._app:
+            case Service() as app if found := app.find(call.method, path):
+                fields = {name.lower(): value for name, value in call.headers.items()}
+                scope = {"type": "http", "method": call.method, "path": path, "query_string": query.encode()}
+                return _direct(app, found, Asked(scope, fields, call.body, _gone), Origin.here(fields))
+            case app:
+                return _AsgiExchange(call, _context_headers(timeout)).reply_of(app)
 
 
 def _cancellations() -> int:
     """How often this task was told to end; what it waits for may be cancelled without that."""
     task = asyncio.current_task()
     return 0 if task is None else task.cancelling()
+
+
+async def _direct(app: Service, found: Found, request: Asked, origin: Origin) -> Reply:
+    """The answer of a direct route: what ASGI would carry to and fro stays what it is."""
+    response = await app.answer(found, request, origin)
+    return Reply(response.status_code, _by_name(response.raw_headers), bytes(response.body))
+
+
+async def _gone() -> Message:
+    return {"type": "http.disconnect"}  # the body is with the call, and nothing follows it
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 _IN_PROCESS: Scope = {
@@ -196,14 +222,12 @@ class _AsgiExchange:
         self._body = bytearray()
         self._sent = False
 
-    async def run(self, app: ASGIApp) -> None:
+    async def reply_of(self, app: ASGIApp) -> Reply:
         try:
             await app(self._scope(), self._receive, self._send)
         except Exception:
             log.exception("application crashed in process")
-            self._status, self._answer_headers, self._body = 500, {}, bytearray()
-
-    def reply(self) -> Reply:
+            return Reply(500, {}, b"")
         return Reply(self._status, self._answer_headers, bytes(self._body))
 
     def _scope(self) -> Scope:
@@ -229,7 +253,7 @@ class _AsgiExchange:
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            self._answer_headers = {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in message["headers"]}
+            self._answer_headers = _by_name(message["headers"])
         elif message["type"] == "http.response.body":
             self._body += message.get("body", b"")
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -14,20 +14,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from draftstore_common.kit.context import (
-    CLIENT_HEADER,
-    DEFAULT_TIMEOUT,
-    DRAINING,
-    REQUEST_ID_HEADER,
-    TIMEOUT_HEADER,
-    acceptable_request_id,
-    address_or_none,
-    client_address,
-    new_request_id,
-    request_id,
-    set_timeout,
-)
-from draftstore_common.kit.direct import DirectTable, Handler
+from draftstore_common.kit.context import DRAINING, request_id
+from draftstore_common.kit.direct import Asked
 from draftstore_common.kit.errors import (
     PROBLEM_MEDIA_TYPE,
     MalformedJson,
@@ -38,7 +26,8 @@ from draftstore_common.kit.errors import (
     problem_body,
 )
 from draftstore_common.kit.openapi import describe_problems
-from draftstore_common.kit.trace import TRACEPARENT, TRACESTATE, Trace, trace
+from draftstore_common.kit.origin import Origin, own_request_id
+from draftstore_common.kit.table import DirectTable, Found
 from draftstore_common.kit.validation import validation_problem
 
 log = logging.getLogger(__name__)
@@ -50,13 +39,6 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 READY_TIMEOUT = 3.0
 READY_MAX_AGE = 1.0
-MAX_TIMEOUT = 3600.0
-
-_REQUEST_ID, _TIMEOUT, _PARENT, _STATE, _CLIENT = (
-    name.encode() for name in (REQUEST_ID_HEADER, TIMEOUT_HEADER, TRACEPARENT, TRACESTATE, CLIENT_HEADER)
-)
-_CONTEXT_HEADERS = frozenset({_REQUEST_ID, _TIMEOUT, _PARENT, _STATE, _CLIENT})
-_NONE = (None,)
 
 
 class ProblemResponse(JSONResponse):
@@ -82,7 +64,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        _adopt(scope["headers"])
+        Origin.told(scope["headers"]).adopt()
         answer = _Answer(send)
         try:
             await self._app(scope, receive, answer.send)
@@ -105,43 +87,8 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message["headers"], _own_request_id()]}
+            message = {**message, "headers": [*message["headers"], own_request_id()]}
         await self._send(message)
-
-
-async def _serve(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
-    """What `RequestContext` does, for a direct route."""
-    began = time.monotonic()
-    _adopt(scope["headers"])
-    response = await _answer(handler, Request(scope, receive))
-    response.raw_headers.append(_own_request_id())
-    await response(scope, receive, send)
-    _log_end(scope, response.status_code, began)
-
-
-async def _answer(handler: Handler, request: Request) -> Response:
-    try:
-        return await handler(request)
-    except Problem as problem:
-        return await _on_problem(request, problem)
-    except Exception as error:
-        return _crashed(error)
-
-
-def _adopt(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    sent: dict[bytes, list[str]] = {}
-    for name, value in headers:
-        if name in _CONTEXT_HEADERS:
-            sent.setdefault(name, []).append(value.decode("latin-1"))
-    given = sent.get(_REQUEST_ID, _NONE)[0]
-    request_id.set(given if given is not None and acceptable_request_id(given) else new_request_id())
-    set_timeout(_timeout(sent.get(_TIMEOUT, _NONE)[0]))
-    trace.set(Trace.adopt(sent.get(_PARENT, ()), sent.get(_STATE, ())))
-    client_address.set(address_or_none(sent.get(_CLIENT, _NONE)[0]))
-
-
-def _own_request_id() -> tuple[bytes, bytes]:
-    return _REQUEST_ID, request_id.get().encode("latin-1")
 
 
 def _crashed(error: Exception) -> ProblemResponse:
@@ -155,14 +102,6 @@ def _log_end(scope: Scope, status: int | None, began: float) -> None:
         milliseconds = round((time.monotonic() - began) * 1000, 1)
         extra = {"method": scope["method"], "path": scope["path"], "status": status, "ms": milliseconds}
         log.debug("request", extra=extra)
-
-
-def _timeout(value: str | None) -> float:
-    try:
-        seconds = float(value or DEFAULT_TIMEOUT)
-    except ValueError:
-        return DEFAULT_TIMEOUT
-    return min(max(seconds, 0.0), MAX_TIMEOUT) if math.isfinite(seconds) else DEFAULT_TIMEOUT
 
 
 async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
@@ -192,8 +131,11 @@ async def _on_http(_: Request, error: Exception) -> ProblemResponse:
             return ProblemResponse(Problem())
 
 
-class _Service(FastAPI):
-    """An application whose document tells how every route refuses, and whose direct routes are served directly."""
+class Service(FastAPI):
+    """An application whose document tells how every route refuses, and whose direct routes are served directly.
+
+    Those are answered by `answer`, whoever brings the request: a server, over ASGI, or a caller in this process.
+    """
 
     def __init__(self, *, routers: list[APIRouter], **options: Any) -> None:
         super().__init__(**options)
@@ -201,14 +143,38 @@ class _Service(FastAPI):
             self.include_router(router)
         self._direct = DirectTable(route for router in routers for route in router.routes)
 
+    def find(self, method: str, path: str) -> Found | None:
+        """Who answers this, if it is a direct route's."""
+        return self._direct.find(method, path)
+
+    async def answer(self, found: Found, request: Asked, origin: Origin) -> Response:
+        """What `found` answers. This task becomes the request's own; problems and crashes are answers as well."""
+        began = time.monotonic()
+        origin.adopt()
+        request.scope["app"], request.scope["path_params"] = self, found.parameters
+        try:
+            response = await found.handler(request)
+        except Problem as problem:
+            response = await _on_problem(request, problem)
+        except Exception as error:
+            response = _crashed(error)
+        response.raw_headers.append(own_request_id())
+        _log_end(request.scope, response.status_code, began)
+        return response
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection, as ASGI has it."""
-        handler = self._direct.find(scope) if scope["type"] == "http" else None
-        if handler is None:
+        found = self._found(scope)
+        if found is None:
             await super().__call__(scope, receive, send)
             return
-        scope["app"] = self
-        await _serve(handler, scope, receive, send)
+        response = await self.answer(found, Asked.over_asgi(scope, receive), Origin.told(scope["headers"]))
+        await response(scope, receive, send)
+
+    def _found(self, scope: Scope) -> Found | None:
+        if scope["type"] != "http":
+            return None
+        return self.find(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -224,12 +190,12 @@ def service_app(
     routers: list[APIRouter],
     description: str = "",
     tags: Mapping[str, str] | None = None,
-) -> FastAPI:
+) -> Service:
     """A FastAPI application with request context, problem details and health routes.
 
     `tags` says what the groups of its routes are about. Operations are known in the document by their functions' names.
     """
-    app = _Service(
+    app = Service(
         routers=[*routers, _health],
         title=title,
         description=description,

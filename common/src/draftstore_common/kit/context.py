@@ -1,10 +1,12 @@
 """What travels with one request through every await: its id, its deadline, and where it came from."""
 
 import re
-import secrets
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from ipaddress import ip_address
+
+from draftstore_common.kit.randomness import random_hex
 
 REQUEST_ID_HEADER = "x-request-id"
 TIMEOUT_HEADER = "x-request-timeout"
@@ -32,7 +34,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 def new_request_id() -> str:
     """A fresh request id: 96 random bits in hexadecimal."""
-    return secrets.token_hex(12)
+    return random_hex(12)
 
 
 def acceptable_request_id(value: str | None) -> bool:
@@ -40,6 +42,7 @@ def acceptable_request_id(value: str | None) -> bool:
     return value is not None and _SAFE_ID.fullmatch(value) is not None
 
 
+@lru_cache(4096)
 def address_or_none(text: str | None) -> str | None:
     """The text if it is an IP address, else None."""
     if text is None:

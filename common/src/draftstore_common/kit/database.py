@@ -100,6 +100,9 @@ class Database:
         self._url = url
         self._size = size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        # The pool's own queue is not fair: who comes while one that waits is being woken takes the connection, and the
+        # one that was woken goes to the queue's end. Under load some waited seconds.
+        self._turns = asyncio.Semaphore(size)
 
     async def __aenter__(self) -> Self:
         async with database_errors():
@@ -126,12 +129,13 @@ class Database:
         patience = min(STATEMENT_TIMEOUT, remaining())
         try:  # one frame and one timer for all of it: every statement of the suite passes here
             async with asyncio.timeout(min(CONNECT_TIMEOUT, patience)) as limit:
-                connection = await self._pool.acquire()
-                try:
-                    limit.reschedule(asyncio.get_running_loop().time() + patience)
-                    yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
-                finally:
-                    await self._pool.release(connection, timeout=CONNECT_TIMEOUT)
+                async with self._turns:
+                    connection = await self._pool.acquire()
+                    try:
+                        limit.reschedule(asyncio.get_running_loop().time() + patience)
+                        yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
+                    finally:
+                        await self._pool.release(connection, timeout=CONNECT_TIMEOUT)
         except _AWAY as error:
             raise DatabaseUnavailable from error
 

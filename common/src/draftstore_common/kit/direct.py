@@ -9,33 +9,67 @@ dependencies refuse (in their order), then all wrong values together.
 import email.message
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Self, TypeAlias
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from pydantic_core import from_json
-from starlette.convertors import StringConvertor
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from draftstore_common.kit.errors import MalformedJson
 from draftstore_common.kit.validation import validation_problem
 
-Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
-
 JSON = "application/json"
-
-SENT = "draftstore.sent"
-"""In the scope of a request that is served directly: the JSON of its body, for who looks at it beside the route."""
 
 _ABSENT = object()
 """In the place of a value that the request does not have."""
 
 Errors: TypeAlias = list[Mapping[str, Any]]
+
+
+class Asked(Request):
+    """A request to a direct route. `fields` are its headers by their names in lower case, the first of each name.
+
+    `sent` is the JSON of its body, once the route has read it, for who looks at it beside the route.
+    """
+
+    def __init__(self, scope: Scope, fields: Mapping[str, str], content: bytes | None, receive: Receive) -> None:
+        """`content` is the body, if it is here already; else it comes by `receive`."""
+        super().__init__(scope, receive)
+        self.fields = fields
+        self.sent: Any = None
+        self._content = content
+
+    @classmethod
+    def over_asgi(cls, scope: Scope, receive: Receive) -> Self:
+        """A request as a server or FastAPI brings it."""
+        headers = scope["headers"]
+        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
+        return cls(scope, fields, None, receive)
+
+    @property
+    def headers(self) -> Headers:
+        """As Starlette has them; `fields` costs less."""
+        return Headers(self.fields)
+
+    async def content(self) -> bytes:
+        """The whole body; raises `ClientDisconnect` if it breaks off."""
+        if self._content is None:
+            self._content = await _received(self.receive)
+        return self._content
+
+
+def header(request: Request, name: str) -> str | None:
+    """A header of any request, whoever serves it, at the least cost; the name is in lower case."""
+    return request.fields.get(name) if isinstance(request, Asked) else request.headers.get(name)
+
+
+Handler: TypeAlias = Callable[[Asked], Coroutine[Any, Any, Response]]
 
 
 class DirectRoute(APIRoute):
@@ -45,12 +79,21 @@ class DirectRoute(APIRoute):
     or nothing. Whatever else FastAPI can do is refused with `TypeError` when the route is declared.
     """
 
-    def get_route_handler(self) -> Handler:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The same handler as FastAPI calls it, where it has found the route itself."""
+        handler = self.handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(Asked.over_asgi(request.scope, request.receive))
+
+        return handle
+
+    def handler(self) -> Handler:
         """From the request to its answer; problems are raised."""
         arguments = _Arguments(self.dependant)
         answer = _Answer(self)
 
-        async def handle(request: Request) -> Response:
+        async def handle(request: Asked) -> Response:
             values = await arguments.of(request)
             told = answer.told(values)
             return answer.made(await self.endpoint(**values), told)
@@ -69,32 +112,32 @@ class _Arguments:
         self._body = _body_of(dependant)
         self._request_name = dependant.request_param_name
 
-    async def of(self, request: Request) -> dict[str, Any]:
+    async def of(self, request: Asked) -> dict[str, Any]:
         """All by their names; raises what a dependency raises, and `InvalidRequest` for what is wrong itself."""
-        body = await _json(request) if self._body is not None else None
-        request.scope[SENT] = body
+        if self._body is not None:
+            request.sent = await _json(request)
         values: dict[str, Any] = {}
         for name, solve in self._dependencies:
             solved = await solve(request)
             if name is not None:  # else it only decides who gets in
                 values[name] = solved
-        errors = self._read(request, body, values)
+        errors = self._read(request, values)
         if errors:
             raise validation_problem(errors)
         if self._request_name is not None:
             values[self._request_name] = request
         return values
 
-    def _read(self, request: Request, body: Any, values: dict[str, Any]) -> Errors:
+    def _read(self, request: Asked, values: dict[str, Any]) -> Errors:
         errors: Errors = []
         for value in self._path:
             value.read(request.path_params.get(value.alias, _ABSENT), values, errors)
         for value in self._query:
             value.read(request.query_params.get(value.alias, _ABSENT), values, errors)
         for value in self._headers:
-            value.read(request.headers.get(value.alias, _ABSENT), values, errors)
+            value.read(request.fields.get(value.alias.lower(), _ABSENT), values, errors)
         if self._body is not None:
-            self._body.read(body, values, errors)
+            self._body.read(request.sent, values, errors)
         return errors
 
 
@@ -157,7 +200,7 @@ class _Json(Response):
         self.raw_headers = [length, (b"content-type", JSON.encode())]
 
 
-def _takes_the_request(dependency: Dependant) -> Callable[[Request], Awaitable[Any]]:
+def _takes_the_request(dependency: Dependant) -> Callable[[Asked], Awaitable[Any]]:
     call = dependency.call
     if not inspect.iscoroutinefunction(call) or list(inspect.signature(call).parameters) != ["request"]:
         raise TypeError(f"{call}: a dependency of a direct route is a coroutine that takes `request` and nothing else")
@@ -170,13 +213,13 @@ def _body_of(dependant: Dependant) -> _Value | None:
     return _Value("body", dependant.body_params[0]) if dependant.body_params else None
 
 
-async def _json(request: Request) -> Any:
+async def _json(request: Asked) -> Any:
     """The body as JSON; as bytes where it does not say that it is JSON, which no model takes."""
     try:
-        content = await _content(request)
+        content = await request.content()
         if not content:
             return _ABSENT
-        return _parsed(content) if _is_json(request.headers.get("content-type", "")) else content
+        return _parsed(content) if _is_json(request.fields.get("content-type", "")) else content
     except Exception as error:  # nested too deeply, no UTF-8, broken off: nothing of it can be read
         raise MalformedJson from error
 
@@ -188,11 +231,11 @@ def _parsed(content: bytes) -> Any:
         return json.loads(content)  # takes what the other does not: UTF-16, half of a surrogate pair
 
 
-async def _content(request: Request) -> bytes:
+async def _received(receive: Receive) -> bytes:
     chunks: list[bytes] = []
     more = True
     while more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunks.append(message.get("body", b""))
@@ -207,76 +250,3 @@ def _is_json(content_type: str) -> bool:
     message["content-type"] = content_type
     subtype = message.get_content_subtype()
     return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
-
-
-Ends: TypeAlias = dict[str, tuple[Handler, dict[str, int]]]
-"""By method: the handler of a route, and where in its path the parameters stand."""
-
-
-@dataclass(slots=True)
-class _Place:
-    """One segment of paths with parameters: the places behind it, and the routes that end here."""
-
-    ends: Ends = field(default_factory=dict)
-    fixed: dict[str, "_Place"] = field(default_factory=dict)
-    any: "_Place | None" = None
-
-    def next(self, segment: str) -> "_Place | None":
-        """Where this segment of a request leads."""
-        return self.fixed.get(segment) or (self.any if segment else None)
-
-    def made(self, segment: str) -> "_Place":
-        """Where this segment of a route leads; a place that is new if need be."""
-        if not segment.startswith("{"):
-            return self.fixed.setdefault(segment, _Place())
-        self.any = self.any or _Place()
-        return self.any
-
-
-class DirectTable:
-    """Direct routes by path and method. What is not found here is for FastAPI to answer."""
-
-    def __init__(self, routes: Iterable[object]) -> None:
-        self._whole: dict[str, Ends] = {}
-        self._root = _Place()
-        for route in routes:
-            # A parameter that takes the rest of a path is no segment.
-            if isinstance(route, DirectRoute) and all(
-                type(each) is StringConvertor for each in route.param_convertors.values()
-            ):
-                self._add(route)
-
-    def find(self, scope: Scope) -> Handler | None:
-        """The handler of a request, whose path parameters are put into its scope."""
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        ends = self._whole.get(path) or self._walk(path.split("/"))
-        found = ends.get(scope["method"])
-        if found is None:
-            return None
-        handler, parameters = found
-        segments = path.split("/") if parameters else []
-        scope["path_params"] = {name: segments[position] for name, position in parameters.items()}
-        return handler
-
-    def _walk(self, segments: list[str]) -> Ends:
-        place = self._root
-        for segment in segments:
-            following = place.next(segment)
-            if following is None:
-                return {}
-            place = following
-        return place.ends
-
-    def _add(self, route: DirectRoute) -> None:
-        segments = route.path.split("/")
-        parameters = {each[1:-1]: position for position, each in enumerate(segments) if each.startswith("{")}
-        for method in route.methods or ():
-            self._ends(route.path, parameters)[method] = route.get_route_handler(), parameters
-
-    def _ends(self, path: str, parameters: dict[str, int]) -> Ends:
-        if not parameters:
-            return self._whole.setdefault(path, {})
-        place = self._root
-        for segment in path.split("/"):
-            place = place.made(segment)
-        return place.ends

@@ -1,9 +1,10 @@
 """Identifiers: time-ordered UUIDs for rows, random base62 for keys."""
 
-import secrets
 import string
 import time
 from uuid import UUID
+
+from draftstore_common.kit.randomness import random_below, random_bytes
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
@@ -19,15 +20,12 @@ def uuid7() -> UUID:
 
     Ids made by one process in sequence sort in that sequence, as far as its clock does not step back.
     """
-    return uuid7_run(1)[0]
+    return UUID(int=_first(1))
 
 
 def uuid7_run(count: int) -> list[UUID]:
     """`count` of them in a row: each is the one before plus one, so the first and the count say all of them."""
-    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
-    fraction = nanoseconds * 4096 // 1_000_000
-    first = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbelow(2**62 - count)
-    return following(UUID(int=first), count)
+    return following(UUID(int=_first(count)), count)
 
 
 def following(first: UUID, count: int) -> list[UUID]:
@@ -39,5 +37,12 @@ def random_base62(length: int) -> str:
     """`length` characters, each of 5.95 bits from the system's secure source."""
     text = b""
     while len(text) < length:
-        text += secrets.token_bytes(length + 4).translate(_DIGITS, _UNEVEN)
+        text += random_bytes(length + 4).translate(_DIGITS, _UNEVEN)
     return text[:length].decode()
+
+
+def _first(count: int) -> int:
+    """The number of an id that `count - 1` others can follow."""
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = nanoseconds * 4096 // 1_000_000
+    return milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random_below(2**62 - count)

@@ -5,10 +5,11 @@ that takes a request is a span of its own, and names itself as the parent of wha
 """
 
 import re
-import secrets
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import NamedTuple, Self
+
+from draftstore_common.kit.randomness import random_hex
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
@@ -42,7 +43,7 @@ class Trace(NamedTuple):
     @classmethod
     def begin(cls) -> Self:
         """A trace nobody began before. Nobody samples it so far."""
-        ids = secrets.token_hex(24)
+        ids = random_hex(24)
         return cls(ids[:32], ids[32:], _RANDOM)
 
     @classmethod
@@ -54,7 +55,11 @@ class Trace(NamedTuple):
         version, trace_id, _, flags, more = found.groups()
         if version == "00" and more:
             return cls.begin()
-        return cls(trace_id, _span_id(), int(flags, 16) & _KNOWN_FLAGS, _state(states))
+        return cls(trace_id, random_hex(8), int(flags, 16) & _KNOWN_FLAGS, _state(states))
+
+    def child(self) -> Self:
+        """The same trace with the next service's span: what that would adopt of `headers`."""
+        return self._replace(span_id=random_hex(8))
 
     def headers(self) -> list[tuple[str, str]]:
         """What tells the next service of it."""
@@ -69,10 +74,6 @@ def trace_headers() -> list[tuple[str, str]]:
     """The headers that carry this request's trace on; none outside a request."""
     current = trace.get()
     return current.headers() if current is not None else []
-
-
-def _span_id() -> str:
-    return secrets.token_hex(8)
 
 
 def _state(fields: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -66,6 +66,10 @@ _RELEASE = transition(
 )
 
 
+_Claimed: TypeAlias = "asyncpg.Record | Literal['taken'] | None"
+"""A claim on one draft: its row, or that somebody who asked together with us has it, or that its row forbids it."""
+
+
 class ClaimStore:
     """Claims on drafts. `LeaseLost` means: stop, another attempt holds a draft."""
 
@@ -77,10 +81,12 @@ class ClaimStore:
         """Take all these drafts, each with a new fencing number, or none (None): a row forbids it now.
 
         With a confirmation, its row is made beside: confirmed already, if nothing is left to claim. `Known` if its
-        idempotency key made one before.
+        idempotency key made one before. `Busy` if another of the same moment got the draft.
         """
         if request.confirmation is None and len(draft_ids) == 1:
             claimed = await patiently(self._single.do(request))
+            if claimed == "taken":
+                raise Busy
             return None if claimed is None else [claimed]
         if request.confirmation is None:
             return _all(await self._database.rows(_CLAIM, *_claim_arguments(request, draft_ids)), draft_ids)
@@ -90,12 +96,17 @@ class ClaimStore:
         except _NotAll:  # which took the idempotency key back too: it began nothing
             return None
 
-    async def _claim_each(self, requests: Sequence[wire.ClaimDrafts]) -> list[asyncpg.Record | None]:
-        """Claims of single drafts. One that two ask for is the first one's: a claim has one holder."""
+    async def _claim_each(self, requests: Sequence[wire.ClaimDrafts]) -> list[_Claimed]:
+        """Claims of single drafts. One that several ask for is the first one's: a claim has one holder."""
         draft_ids = list({request.draft_ids[0] for request in requests})
         rows = await self._database.rows(_CLAIM_EACH, *_claim_arguments(requests[0], draft_ids))
-        claimed = {row["id"]: row for row in rows}
-        return [claimed.pop(request.draft_ids[0], None) for request in requests]
+        claimed: dict[UUID, _Claimed] = {row["id"]: row for row in rows}
+        answers: list[_Claimed] = []
+        for draft_id in (request.draft_ids[0] for request in requests):
+            answers.append(claimed.get(draft_id))
+            if draft_id in claimed:
+                claimed[draft_id] = "taken"
+        return answers
 
     async def look(self, tenant_id: UUID, draft_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
         """The rows as they are, by draft."""
@@ -134,6 +145,10 @@ class ClaimStore:
 
 def _alike(request: wire.ClaimDrafts) -> Hashable:
     return request.tenant_id, request.actor, request.subject, request.lease_ttl
+
+
+class Busy(Exception):
+    """Another attempt has the draft: no use to look whether it has."""
 
 
 class Known(Exception):

@@ -1,5 +1,6 @@
 """SQL of drafts between their creation and a confirm: read, list, allow a URL, note bytes, give up."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,11 +8,13 @@ import asyncpg
 
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
-from draftstore_common.kit.database import Database
+from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import WRITE_SLACK, warning_lead
 from draftstore_metadata.store.rows import (
     CLAIMED,
     DRAFT,
+    LANES,
     LIVING,
     OBJECT,
     SEEN_STATE,
@@ -32,25 +35,31 @@ _LIST = f"""
       AND ($3::text IS NULL OR d.object_name = $3) AND ($4::text IS NULL OR ({SEEN_STATE}) = $4)
     ORDER BY d.id DESC LIMIT $5"""
 
-# The newest draft whose bytes are known to be there, and the open ones that are newer: bytes may have come to those.
-# Beside each (or alone, where no draft lives) stands the object of the name.
+# For each name: the newest draft whose bytes are known to be there, and the open ones that are newer, as bytes may have
+# come to those. Beside each (or alone, where no draft lives) stands the object of the name.
 _BY_NAME = f"""
-    WITH living AS (
-        SELECT d.* FROM metadata.drafts d
-        WHERE d.tenant_id = $1 AND d.bucket = $2 AND d.object_name = $3 AND {SUBJECT_MATCHES.format(given="$4")}
-          AND d.state IN {LIVING}
-          AND (d.expires_at > now() OR d.state IN {CLAIMED})
-    ), known AS (SELECT id FROM living WHERE state <> 'open' ORDER BY id DESC LIMIT 1
-    ), object AS (
-        SELECT {OBJECT}, d.etag AS judged_etag,
-            coalesce({SUBJECT_MATCHES.format(given="$4")}, false) AS subject_matches
-        FROM metadata.objects o LEFT JOIN metadata.drafts d ON d.id = o.draft_id
-        WHERE o.tenant_id = $1 AND o.bucket = $2 AND o.object_name = $3
-    )
-    SELECT {DRAFT}, (SELECT to_jsonb(object) FROM object) AS object
-    FROM (VALUES (true)) AS always LEFT JOIN living d
-      ON d.id >= coalesce((SELECT id FROM known), '00000000-0000-0000-0000-000000000000')
-    ORDER BY d.id DESC LIMIT $5"""
+    SELECT asked.place, found.*
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY
+        AS asked (tenant_id, bucket, object_name, subject, place)
+    CROSS JOIN LATERAL (
+        WITH living AS (
+            SELECT d.* FROM metadata.drafts d
+            WHERE d.tenant_id = asked.tenant_id AND d.bucket = asked.bucket AND d.object_name = asked.object_name
+              AND {SUBJECT_MATCHES.format(given="asked.subject")} AND d.state IN {LIVING}
+              AND (d.expires_at > now() OR d.state IN {CLAIMED})
+        ), known AS (SELECT id FROM living WHERE state <> 'open' ORDER BY id DESC LIMIT 1
+        ), object AS (
+            SELECT {OBJECT}, d.etag AS judged_etag,
+                coalesce({SUBJECT_MATCHES.format(given="asked.subject")}, false) AS subject_matches
+            FROM metadata.objects o LEFT JOIN metadata.drafts d ON d.id = o.draft_id
+            WHERE o.tenant_id = asked.tenant_id AND o.bucket = asked.bucket AND o.object_name = asked.object_name
+        )
+        SELECT {DRAFT}, (SELECT to_jsonb(object) FROM object) AS object
+        FROM (VALUES (true)) AS always LEFT JOIN living d
+          ON d.id >= coalesce((SELECT id FROM known), '00000000-0000-0000-0000-000000000000')
+        ORDER BY d.id DESC LIMIT $5
+    ) AS found
+    ORDER BY asked.place, found.id DESC"""
 
 # The URL may live as long as asked, never past the draft. The horizon is stored before anybody can sign.
 _ALLOW_URL = f"""
@@ -100,6 +109,9 @@ _RESTORE = transition(
 MAX_BY_NAME = 100
 """Drafts of one name that are looked at; whoever has more must say which one is meant."""
 
+NAMES_AT_ONCE = 100
+"""Names that are looked up in one statement."""
+
 
 class DraftStore:
     """Drafts as rows. Every method works on one tenant; a foreign draft is never seen."""
@@ -107,6 +119,7 @@ class DraftStore:
     def __init__(self, database: Database, times: Times) -> None:
         self._database = database
         self._times = times
+        self._finding = Together(self._find, lanes=LANES, most=NAMES_AT_ONCE, shared=DatabaseUnavailable)
 
     async def get(self, tenant_id: UUID, draft_id: UUID) -> asyncpg.Record | None:
         """A draft's row with what decides its fate (`now`, `lease_expires_at`, `discarded_at`)."""
@@ -121,17 +134,14 @@ class DraftStore:
 
     async def find(self, query: wire.FindByName) -> wire.NameRecord:
         """The living drafts of a name that may have bytes, newest first, and its object."""
-        name = (query.tenant_id, query.bucket, query.object_name, query.subject)
-        rows = await self._database.rows(_BY_NAME, *name, MAX_BY_NAME + 1)
-        drafts = [draft_record(row) for row in rows[:MAX_BY_NAME] if row["id"] is not None]
-        found = rows[0]["object"]
-        return wire.NameRecord(
-            drafts=drafts,
-            more_drafts=len(rows) > MAX_BY_NAME,
-            object=found and ObjectRecord.model_validate(found),
-            judged_etag=found and found["judged_etag"],
-            subject_matches=found is None or found["subject_matches"],
-        )
+        return await patiently(self._finding.do(query))
+
+    async def _find(self, queries: Sequence[wire.FindByName]) -> Sequence[wire.NameRecord]:
+        names = [(each.tenant_id, each.bucket, each.object_name, each.subject) for each in queries]
+        found: list[list[asyncpg.Record]] = [[] for _ in queries]
+        for row in await self._database.rows(_BY_NAME, *zip(*names, strict=True), MAX_BY_NAME + 1):
+            found[row["place"] - 1].append(row)
+        return [_name_record(rows) for rows in found]
 
     async def allow_url(self, request: wire.AllowUrl) -> DraftRecord | None:
         """Move the write horizon for one more URL; None if the draft takes no bytes any more."""
@@ -168,3 +178,15 @@ class DraftStore:
     async def _moved(self, sql: str, ref: wire.DraftRef, *rest: Any) -> DraftRecord | None:
         row = await self._database.row(sql, ref.tenant_id, [ref.draft_id], *rest)
         return draft_record(row) if row else None
+
+
+def _name_record(rows: Sequence[asyncpg.Record]) -> wire.NameRecord:
+    """Of the rows of one name: there is one at least."""
+    found = rows[0]["object"]
+    return wire.NameRecord(
+        drafts=[draft_record(row) for row in rows[:MAX_BY_NAME] if row["id"] is not None],
+        more_drafts=len(rows) > MAX_BY_NAME,
+        object=found and ObjectRecord.model_validate(found),
+        judged_etag=found and found["judged_etag"],
+        subject_matches=found is None or found["subject_matches"],
+    )
