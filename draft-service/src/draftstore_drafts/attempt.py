@@ -74,7 +74,7 @@ class Attempt:
     async def run(self) -> Outcome:
         """The outcome, once objects are visible (and the drafts' bytes gone), or their names are held."""
         try:
-            async with renewed(self._tools.metadata, self._claims):
+            async with renewed(self._tools.metadata, self._claims, lease_ttl=self._tools.lease_ttl):
                 outcome = await self._carry_through()
         except BaseException as error:
             await self._give_back(error)
@@ -208,7 +208,6 @@ class Attempt:
             etag=None if stored is None else stored.etag,
         )
 
-    @property
     def _claims(self) -> wire.RenewClaims:
         claims = [wire.Claim(draft_id=draft.id, fence=draft.fence) for draft in self._drafts]
         return wire.RenewClaims(**self._ref, claims=claims, lease_ttl=self._tools.lease_ttl)

@@ -1,5 +1,6 @@
 """The bytes of drafts and objects, in words of the workflow: what is there, and URLs to it."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from uuid import UUID
@@ -20,6 +21,7 @@ from draftstore_common.contracts.storage import (
 )
 from draftstore_common.kit.context import remaining, set_timeout
 from draftstore_common.kit.errors import RelayedProblem, chain
+from draftstore_common.kit.together import Together
 from draftstore_drafts.accesses import Accesses
 from draftstore_drafts.domain import disposition, published_type
 
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 
 REMOVE_TIMEOUT = 5.0
 """Seconds a caller waits for bytes to be removed that would be removed anyway."""
+
+REMOVALS = 2
+MOST_REMOVED = 100
+"""Requests that remove bytes of several callers under way at once, and keys of each: a store deletes them in turn."""
 
 
 class Content:
@@ -43,6 +49,7 @@ class Content:
         self._accesses = accesses
         self._download_ttl = download_ttl
         self._info: StoreInfo | None = None
+        self._removal = Together(self._remove, lanes=REMOVALS, most=MOST_REMOVED, shared=Exception)
 
     async def of(self, draft: DraftRecord) -> StoredObject | None:
         """What the store holds for a draft, or None when no bytes have come."""
@@ -69,11 +76,19 @@ class Content:
         """Remove drafts' bytes now. If that fails they go with the cleaning: the rows have it on record."""
         if not keys:
             return
-        set_timeout(min(REMOVE_TIMEOUT, remaining()))
         try:
-            await self._storage.delete(DeleteRequest(role="draft", keys=list(keys)))
+            async with asyncio.timeout(min(REMOVE_TIMEOUT, remaining())):
+                await (self._removal.do(keys[0]) if len(keys) == 1 else self._remove(keys))
         except Exception as error:  # what was asked for is done: this must not make it look undone
             log.warning("draft bytes left for the cleaner", extra={"keys": len(keys), "causes": chain(error)})
+
+    async def _remove(self, keys: Sequence[str]) -> Sequence[None]:
+        set_timeout(REMOVE_TIMEOUT)
+        answer = await self._storage.delete(DeleteRequest(role="draft", keys=list(keys)))
+        if answer.failures:
+            reasons = sorted({failure.reason for failure in answer.failures})
+            log.warning("draft bytes left for the cleaner", extra={"keys": len(answer.failures), "causes": reasons})
+        return [None] * len(keys)
 
     async def store(self) -> StoreInfo:
         """The store's name and buckets; asked once."""

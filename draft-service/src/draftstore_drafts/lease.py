@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from draftstore_common.clients.metadata import MetadataClient
@@ -14,20 +14,27 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def renewed(metadata: MetadataClient, claims: RenewClaims) -> AsyncIterator[None]:
+async def renewed(
+    metadata: MetadataClient, claims: Callable[[], RenewClaims], *, lease_ttl: float
+) -> AsyncIterator[None]:
     """Prolong the claims every third of their lease until the block ends. One renewal that fails does not cost it."""
-    renewal = asyncio.create_task(_keep_renewing(metadata, claims), name="lease")
+    renewals: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        renewals.append(asyncio.create_task(_keep_renewing(metadata, claims(), lease_ttl / 3), name="lease"))
+
+    # A timer until then: most attempts end long before, and need no task for it.
+    alarm = asyncio.get_running_loop().call_later(lease_ttl / 3, begin)
     try:
         yield
     finally:
-        renewal.cancel()
+        alarm.cancel()
+        for renewal in renewals:
+            renewal.cancel()
 
 
-async def _keep_renewing(metadata: MetadataClient, claims: RenewClaims) -> None:
-    third = claims.lease_ttl / 3
-    pause = third
+async def _keep_renewing(metadata: MetadataClient, claims: RenewClaims, third: float) -> None:
     while True:
-        await asyncio.sleep(pause)
         set_timeout(third)  # an answer that is lost on the way leaves the last third for another try
         try:
             await metadata.renew(claims)
@@ -35,3 +42,4 @@ async def _keep_renewing(metadata: MetadataClient, claims: RenewClaims) -> None:
         except Exception as error:  # a lost lease is found by publish; whatever else it was may be over next time
             log.warning("lease not renewed", extra={"causes": chain(error)})
             pause = third / 4
+        await asyncio.sleep(pause)

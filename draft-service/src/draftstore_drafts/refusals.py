@@ -1,8 +1,8 @@
 """Drafts that cannot take part, collected: a caller learns of all of them at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from draftstore_common.contracts.confirm import Refusal
@@ -73,12 +73,17 @@ async def for_each(
                 refusals.append(refusal(id_of(item), problem))
                 return None
 
+    results = [await one(items[0])] if len(items) == 1 else await _all(map(one, items))
+    if refusals:
+        raise Refused(refusals)
+    return results  # type: ignore[return-value]  # None only where something was refused
+
+
+async def _all(steps: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
+            tasks = [group.create_task(step) for step in steps]
     except ExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
-    if refusals:
-        raise Refused(refusals)
-    return [task.result() for task in tasks]  # type: ignore[misc]  # None only where something was refused
+    return [task.result() for task in tasks]
