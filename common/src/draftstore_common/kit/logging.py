@@ -20,8 +20,8 @@ from draftstore_common.kit.trace import trace
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-_PLAIN = frozenset({str, int, float, bool, type(None), UUID})
-"""Types whose values every encoder writes alike."""
+_PLAIN = frozenset({int, float, bool, type(None), UUID})
+"""Types, beside texts, whose values every encoder writes alike."""
 
 MOST_WAITING = 1000
 """Lines that may wait for the end of the event loop's turn."""
@@ -73,11 +73,14 @@ class JsonFormatter(logging.Formatter):
 
 def _quickly(own: dict[str, Any], given: dict[str, Any]) -> str | None:
     """A line of plain values without anything that could be a secret, as most are; None for any other."""
-    if not _PLAIN.issuperset(map(type, given.values())) or _names_may_hold_secret(
-        own["service"], own["logger"], *given
-    ):
-        return None
-    if may_hold_secret("\n".join([value for value in given.values() if type(value) is str])):
+    texts = []
+    for value in given.values():
+        kind = type(value)
+        if kind is str:
+            texts.append(value)
+        elif kind not in _PLAIN:
+            return None
+    if _names_may_hold_secret(own["service"], own["logger"], *given) or may_hold_secret("\n".join(texts)):
         return None
     try:
         return to_json(own | given).decode()
