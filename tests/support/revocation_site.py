@@ -13,6 +13,7 @@ import aiohttp
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.contracts import api_keys
+from draftstore_gateway.patience import Looks, Patience
 from draftstore_gateway.upstreams import Forwarded, HttpUpstream
 from support.child import Child, ChildFailedError
 from support.fleet import gateways
@@ -75,7 +76,8 @@ class WithoutFeed:
                 pass
             return
         request = Forwarded(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], has_body=True)
-        await self._identity.forward(request, receive, send)
+        with Patience(60, Looks()) as patience:
+            await self._identity.forward(request, receive, send, patience)
 
 
 @asynccontextmanager

@@ -55,6 +55,8 @@ class ClientAddress:
     def find(self, peer: str | None, forwarded_for: Sequence[str]) -> Address:
         """The client's address. An entry that is none ends the walk: nothing left of it can be believed."""
         client = (parse_address(peer) if peer else None) or SAME_MACHINE
+        if not forwarded_for or not self._trusted:
+            return client
         for entry in reversed(",".join(forwarded_for).split(",")):
             if not inside(client, self._trusted):
                 break

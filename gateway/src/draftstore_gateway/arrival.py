@@ -5,11 +5,11 @@ keys, or sent leak reports without any, could hold them all. So a body that does
 place is taken.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from draftstore_common.kit.context import remaining
 from draftstore_gateway.exchange import RequestBody
-from draftstore_gateway.patience import Patience
+from draftstore_gateway.patience import Looks, Patience, nothing
 from draftstore_gateway.upstreams.bulkhead import Bulkhead
 
 SMALL = 64 * 1024
@@ -22,27 +22,28 @@ LARGE_BODIES = 64
 class Arrival:
     """Where bodies wait until they are whole. Bounded in memory, however many come and however slowly."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks) -> None:
         self._large = Bulkhead(LARGE_BODIES)
+        self._looks = looks
 
-    async def passed_on(self, body: RequestBody, limit: int | None, pass_on: Callable[[], Awaitable[None]]) -> None:
-        """Wait until all of a body is here, and pass it on. `limit` in bytes; None: it streams.
+    async def whole(self, body: RequestBody, limit: int | None) -> Callable[[], None]:
+        """Wait until all of a body is here. `limit` in bytes; None: it streams. Call what is returned when it is gone.
 
         Raises `TimeoutError` when the time of the request is over first, `Overloaded` for a large one if there are too
-        many of those. A client that left is for `pass_on` to notice.
+        many of those. A client that left is for the caller to notice.
         """
         if limit is None or body.empty:
-            await pass_on()
-            return
-        with Patience(remaining()):
+            return nothing
+        with Patience(remaining(), self._looks):
             await body.gather(SMALL)
-        if body.over:
-            await pass_on()
-            return
+        return nothing if body.over else await self._whole_large(body, limit)
+
+    async def _whole_large(self, body: RequestBody, limit: int) -> Callable[[], None]:
         await self._large.enter()
         try:
-            with Patience(remaining()):
+            with Patience(remaining(), self._looks):
                 await body.gather(limit)
-            await pass_on()
-        finally:
+        except BaseException:
             self._large.leave()
+            raise
+        return self._large.leave

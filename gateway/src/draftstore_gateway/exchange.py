@@ -12,6 +12,7 @@ from draftstore_common.kit.context import REQUEST_ID_HEADER, request_id
 from draftstore_common.kit.errors import Problem
 from draftstore_gateway.errors import BodyTooLarge, RequestTimeout
 from draftstore_gateway.headers import for_client
+from draftstore_gateway.patience import nothing
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 16 * 1024 * 1024
@@ -21,10 +22,6 @@ SKIPPABLE = 64 * 1024
 
 _REQUEST_ID = REQUEST_ID_HEADER.encode()
 _DISCONNECT: Message = {"type": "http.disconnect"}
-
-
-def nothing() -> None:
-    """Do nothing: nobody wants to know."""
 
 
 class RequestBody:

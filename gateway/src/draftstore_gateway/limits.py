@@ -71,7 +71,9 @@ class Limiter:
         would eat a day's allowance.
         """
         ordered = sorted(wanted, key=_SECONDS)
-        decision = await self._together(Counter.hit, ordered) or self._memory.hit(self._own(ordered))
+        decision = None if self._shared is None else await self._together(Counter.hit, self._shared, ordered)
+        if decision is None:
+            decision = self._memory.hit(self._own(ordered))
         if decision.refused_by is not None:
             self._metrics.refused.labels(decision.refused_by).inc()
         return decision
@@ -79,17 +81,14 @@ class Limiter:
     async def test(self, wanted: Sequence[Charge]) -> Decision:
         """Whether one more request would be admitted, counting nothing; never raises either."""
         ordered = sorted(wanted, key=_SECONDS)
-        return await self._together(Counter.test, ordered) or self._memory.test(self._own(ordered))
+        decision = None if self._shared is None else await self._together(Counter.test, self._shared, ordered)
+        return decision or self._memory.test(self._own(ordered))
 
     def _own(self, wanted: Sequence[Charge]) -> Sequence[Charge]:
         """The share of this gateway while it counts alone."""
         return wanted if self._replicas == 1 else [charge.share(self._replicas) for charge in wanted]
 
-    async def _together(self, ask: _Ask, wanted: Sequence[Charge]) -> Decision | None:
-        """What the shared store says; None if there is none, or it is lost."""
-        return None if self._shared is None else await self._decide_together(ask, self._shared, wanted)
-
-    async def _decide_together(self, ask: _Ask, shared: Counter, wanted: Sequence[Charge]) -> Decision | None:
+    async def _together(self, ask: _Ask, shared: Counter, wanted: Sequence[Charge]) -> Decision | None:
         """What the store says; None if it is lost. Time spent in the queue is not the store's."""
         async with self._places:
             if self._lost.is_set():

@@ -23,9 +23,9 @@ from draftstore_gateway.address import Address, ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
-from draftstore_gateway.exchange import Answer, RequestBody, nothing
+from draftstore_gateway.exchange import Answer, RequestBody
 from draftstore_gateway.headers import for_service
-from draftstore_gateway.patience import Patience
+from draftstore_gateway.patience import Looks, Patience, nothing
 from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import Route, RouteTable
 from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path
@@ -112,27 +112,24 @@ class Pipeline:
         self._admission = admission
         self._upstreams = upstreams
         self._refusals = refusals
-        self._arrival = Arrival()
+        self._looks = Looks()
+        self._arrival = Arrival(self._looks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. An answer that broke off is left unfinished, so that the server cuts the line."""
         exchange = Exchange(scope, receive, send, self._client(scope))
         try:
-            error = await self._outcome(exchange)
-            if error is not None:
-                self._refusals.note(
-                    error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
-                )
-            await _settle(exchange, error)
-        finally:  # a server that shuts down cancels us: what it cut off is logged too
-            exchange.log()
-
-    async def _outcome(self, exchange: Exchange) -> Exception | None:
-        try:
             await self._serve(exchange)
         except Exception as error:
-            return error
-        return None
+            self._refusals.note(
+                error, method=exchange.method, path=exchange.path, client=exchange.client, who=exchange.principal
+            )
+            await _settle(exchange, error)
+        else:
+            if not exchange.answer.finished:
+                await _settle(exchange, None)
+        finally:  # a server that shuts down cancels us: what it cut off is logged too
+            exchange.log()
 
     def _client(self, scope: Scope) -> Address:
         peer = scope.get("client")
@@ -153,32 +150,27 @@ class Pipeline:
 
     async def _serve_anybody(self, exchange: Exchange, route: Route) -> None:
         await self._admission.charge_address(exchange.answer, exchange.client)
-
-        async def pass_on() -> None:
+        gone = await self._arrival.whole(exchange.body, route.max_body)
+        try:
             await self._forward(exchange, route, await self._verdicts.own_token(route.audience))
-
-        await self._arrival.passed_on(exchange.body, route.max_body, pass_on)
+        finally:
+            gone()
 
     async def _serve_key(self, exchange: Exchange, route: Route) -> None:
         verdict = await self._verdict(exchange, route)
         exchange.principal = verdict.principal
-
-        async def pass_on() -> None:
-            await self._forward(exchange, route, await self._token_now(exchange, route, verdict))
-
         leave = exchange.answer.on_end = await self._admission.enter(exchange.answer, verdict)
+        gone = nothing
         try:
             _check_power(route, verdict.principal)
-            await self._arrival.passed_on(exchange.body, route.max_body, pass_on)
+            gone = await self._arrival.whole(exchange.body, route.max_body)
+            if not exchange.body.empty and exchange.age > SLOW_BODY:  # while it came, its key may have been revoked
+                verdict = await self._verdict(exchange, route)
+                _check_power(route, verdict.principal)
+            await self._forward(exchange, route, verdict.token)
         finally:
+            gone()
             leave()
-
-    async def _token_now(self, exchange: Exchange, route: Route, verdict: Verdict) -> str:
-        """The token to act with. While a client was slow to send, its key may have been revoked."""
-        if not exchange.body.empty and exchange.age > SLOW_BODY:
-            verdict = await self._verdict(exchange, route)
-            _check_power(route, verdict.principal)
-        return verdict.token
 
     async def _route(self, exchange: Exchange) -> Route:
         try:
@@ -233,10 +225,11 @@ class Pipeline:
             streams=streams,
         )
         # A JSON answer has to begin in time, anything streamed to move at all.
-        with Patience(IDLE_TIMEOUT if streams else remaining()) as patience:
+        with Patience(IDLE_TIMEOUT if streams else remaining(), self._looks) as patience:
             exchange.notify(partial(patience.renew, IDLE_TIMEOUT), of_body=streams)
             try:
-                await self._upstreams[route.audience].forward(request, exchange.body.receive, exchange.answer.send)
+                upstream = self._upstreams[route.audience]
+                await upstream.forward(request, exchange.body.receive, exchange.answer.send, patience)
             finally:
                 exchange.notify(nothing, of_body=True)
 

@@ -1,12 +1,15 @@
 """The log of a process: its file, and the line of every request."""
 
+import asyncio
+import io
 import json
 import logging
+import weakref
 from pathlib import Path
 
 import pytest
 
-from draftstore_common.kit.logging import JsonFormatter, LogFile, log_request
+from draftstore_common.kit.logging import MOST_WAITING, GroupedLines, JsonFormatter, LogFile, log_request
 
 
 def _record(text: str) -> logging.LogRecord:
@@ -57,3 +60,69 @@ def test_the_line_of_a_request_keeps_to_the_level(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING):
         log_request(logging.getLogger("draftstore.test"), {"status": 200})
     assert caplog.records == []
+
+
+class _Stream(io.StringIO):
+    """Notes each write apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append(text)
+        return len(text)
+
+
+async def test_lines_of_one_turn_of_the_loop_leave_in_one_write() -> None:
+    stream = _Stream()
+    lines = GroupedLines(stream)
+    for text in ("a", "b", "c"):
+        lines.emit(_record(text))
+    assert stream.writes == []
+    await asyncio.sleep(0)
+    assert stream.writes == ["a\nb\nc\n"]
+    lines.emit(_record("d"))
+    await asyncio.sleep(0)
+    assert stream.writes[1:] == ["d\n"]
+
+
+async def test_a_warning_waits_for_nothing_and_takes_with_it_what_came_before() -> None:
+    stream = _Stream()
+    lines = GroupedLines(stream)
+    lines.emit(_record("a"))
+    lines.emit(logging.LogRecord("x", logging.WARNING, "f", 1, "b", (), None))
+    assert stream.writes == ["a\nb\n"]
+
+
+def test_without_a_loop_every_line_leaves_at_once() -> None:
+    stream = _Stream()
+    lines = GroupedLines(stream)
+    lines.emit(_record("a"))
+    lines.emit(_record("b"))
+    assert stream.writes == ["a\n", "b\n"]
+
+
+async def test_what_is_logged_in_a_thread_keeps_its_place_among_the_others() -> None:
+    stream = _Stream()
+    lines = GroupedLines(stream)
+    lines.emit(_record("a"))
+    await asyncio.to_thread(lines.emit, _record("b"))
+    await asyncio.to_thread(lines.emit, _record("c"))
+    assert "".join(stream.writes) == "a\nb\nc\n"
+
+
+async def test_what_waits_leaves_at_the_end_of_the_process() -> None:
+    stream = _Stream()
+    lines = GroupedLines(stream)
+    lines.emit(_record("a"))
+    logging.shutdown([weakref.ref(lines)])
+    assert stream.writes == ["a\n"]
+
+
+async def test_a_loop_that_does_not_turn_keeps_no_more_than_so_many_lines_waiting() -> None:
+    stream = _Stream()
+    lines = GroupedLines(stream)
+    for _ in range(MOST_WAITING + 1):
+        lines.emit(_record("a"))
+    assert len(stream.writes) == 1

@@ -1,5 +1,7 @@
 """One line per event on stderr: JSON for machines, short text on a terminal; secrets are masked in both."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -7,7 +9,7 @@ import time
 from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -18,8 +20,11 @@ from draftstore_common.kit.trace import trace
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-_PLAIN = frozenset({str, int, float, bool, type(None), UUID})
-"""Types whose values every encoder writes alike."""
+_PLAIN = frozenset({int, float, bool, type(None), UUID})
+"""Types, beside texts, whose values every encoder writes alike."""
+
+MOST_WAITING = 1000
+"""Lines that may wait for the end of the event loop's turn."""
 
 _REQUEST = vars(logging.LogRecord("", logging.INFO, "", 0, "request", (), None))
 _DUMP = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
@@ -68,11 +73,14 @@ class JsonFormatter(logging.Formatter):
 
 def _quickly(own: dict[str, Any], given: dict[str, Any]) -> str | None:
     """A line of plain values without anything that could be a secret, as most are; None for any other."""
-    if not _PLAIN.issuperset(map(type, given.values())) or _names_may_hold_secret(
-        own["service"], own["logger"], *given
-    ):
-        return None
-    if may_hold_secret("\n".join([value for value in given.values() if type(value) is str])):
+    texts = []
+    for value in given.values():
+        kind = type(value)
+        if kind is str:
+            texts.append(value)
+        elif kind not in _PLAIN:
+            return None
+    if _names_may_hold_secret(own["service"], own["logger"], *given) or may_hold_secret("\n".join(texts)):
         return None
     try:
         return to_json(own | given).decode()
@@ -113,7 +121,52 @@ class _RequestRecord(logging.LogRecord):
     fields: dict[str, Any]
 
 
-class LogFile(RotatingFileHandler):
+class GroupedLines(logging.StreamHandler[TextIO]):
+    """Lines of one turn of the event loop leave in one write: each write is a call of the kernel.
+
+    What is worse than INFO leaves at once, and those before it; so does what is logged where no loop runs. What is left
+    at the end of the process leaves then (`logging.shutdown`): a kill can cost the lines of one turn.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._waiting: list[str] = []
+        super().__init__(*arguments, **options)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.append(self.format(record) + self.terminator)
+            if record.levelno > logging.INFO or not self._leaves_soon():
+                self.flush()
+        except Exception:  # as in the library: a line that cannot be written stops nobody
+            self.handleError(record)
+
+    def flush(self) -> None:
+        self.acquire()
+        try:
+            lines, self._waiting = self._waiting, []
+            if lines and self.stream is not None:  # closed by whoever is ending the process
+                self._write("".join(lines))
+        finally:
+            self.release()
+
+    def _leaves_soon(self) -> bool:
+        """Whether somebody will flush; a loop that is over does not, so no more than so many rely on it."""
+        if len(self._waiting) == 1:
+            with contextlib.suppress(RuntimeError):  # no loop runs here
+                asyncio.get_running_loop().call_soon(self._leave)
+                return True
+        return 1 < len(self._waiting) < MOST_WAITING
+
+    def _leave(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # as at the end of the process: the stream is closed
+            self.flush()
+
+    def _write(self, lines: str) -> None:
+        self.stream.write(lines)
+        self.stream.flush()
+
+
+class LogFile(GroupedLines, RotatingFileHandler):
     """A file of at most so many bytes, with as many older ones beside it.
 
     Knows how long its file is; the library's asks the file system four times for every line, and formats it twice.
@@ -123,23 +176,18 @@ class LogFile(RotatingFileHandler):
         super().__init__(path, maxBytes=most, backupCount=kept, encoding="utf-8", errors="backslashreplace")
         self._length = path.stat().st_size
 
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = self.format(record) + self.terminator
-            self._length += len(line.encode(errors="backslashreplace"))
-            if self._length > self.maxBytes:
-                self.doRollover()
-                self._length = len(line)
-            if self.stream is not None:
-                self.stream.write(line)
-                self.flush()
-        except Exception:  # as in the library: a line that cannot be written stops nobody
-            self.handleError(record)
+    def _write(self, lines: str) -> None:
+        length = len(lines.encode(errors="backslashreplace"))
+        if self._length + length > self.maxBytes:
+            self.doRollover()
+            self._length = 0
+        self._length += length
+        super()._write(lines)
 
 
 def configure(service: str, level: str = "INFO", *, file: logging.Handler | None = None) -> None:
     """Send the root logger to `file` as JSON lines, or to stderr: text when that is a terminal, else JSON lines."""
-    handler = file or logging.StreamHandler(sys.stderr)
+    handler = file or GroupedLines(sys.stderr)
     on_terminal = file is None and sys.stderr.isatty()
     handler.setFormatter(HumanFormatter() if on_terminal else JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol, Self
 from starlette.types import Receive, Send
 
 from draftstore_common.kit.context import TIMEOUT_HEADER, remaining
+from draftstore_gateway.patience import Patience
 
 STREAM_TIMEOUT = 3600.0
 """Seconds a service is told it has for bytes of any length."""
@@ -45,8 +46,8 @@ class Upstream(Protocol):
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def forward(self, request: Forwarded, receive: Receive, send: Send) -> None:
-        """Send the request with the body from `receive`, pass the answer to `send`.
+    async def forward(self, request: Forwarded, receive: Receive, send: Send, patience: Patience, /) -> None:
+        """Send the request with the body from `receive`, pass the answer to `send`. Called inside the `patience`.
 
         Raises a `Problem` if no answer began. One that broke off is left unfinished; so is one whose client left.
         """

@@ -6,6 +6,7 @@ from typing import Self
 from starlette.types import Receive, Send
 
 from draftstore_gateway.errors import Overloaded
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded, Upstream
 
 QUEUE_WAIT = 1.0
@@ -58,11 +59,11 @@ class Shielded:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def forward(self, request: Forwarded, receive: Receive, send: Send) -> None:
+    async def forward(self, request: Forwarded, receive: Receive, send: Send, patience: Patience) -> None:
         """As `Upstream.forward`; raises `Overloaded` if too many requests are with this service already."""
         bulkhead = self._streams if request.streams else self._calls
         await bulkhead.enter()
         try:
-            await self._upstream.forward(request, receive, send)
+            await self._upstream.forward(request, receive, send, patience)
         finally:
             bulkhead.leave()

@@ -13,7 +13,7 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.kit.errors import chain
 from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
-from draftstore_gateway.upstreams.body import ClientBody, EndsWithClient
+from draftstore_gateway.upstreams.body import ClientBody
 from draftstore_gateway.upstreams.retries import RetryBudget
 
 log = logging.getLogger(__name__)
@@ -62,16 +62,14 @@ class HttpUpstream:
         if self._session is not None:
             await self._session.close()
 
-    async def forward(self, request: Forwarded, receive: Receive, send: Send) -> None:
+    async def forward(self, request: Forwarded, receive: Receive, send: Send, patience: Patience) -> None:
         """As `Upstream.forward`; a client that leaves closes the connection to the service."""
-        body = ClientBody(receive, has_body=request.has_body)
+        body = ClientBody(receive, has_body=request.has_body, patience=patience)
+        patience.on_look = body.watch
         try:
-            with Patience(None) as presence:
-                async with EndsWithClient(body, presence):
-                    await self._relay(request, body, send)
-        except TimeoutError:
-            if not presence.over:
-                raise
+            await self._relay(request, body, send)
+        finally:
+            await body.close()
 
     async def _relay(self, request: Forwarded, body: ClientBody, send: Send) -> None:
         self._budget.note()

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.kit.errors import Problem
+from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class AsgiUpstream:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def forward(self, request: Forwarded, receive: Receive, send: Send) -> None:
+    async def forward(self, request: Forwarded, receive: Receive, send: Send, _: Patience) -> None:
         """As `Upstream.forward`; the application is told when the client leaves, and stopped if we are."""
         task = asyncio.create_task(_run(self._app, _scope(request), receive, send), context=contextvars.Context())
         await task

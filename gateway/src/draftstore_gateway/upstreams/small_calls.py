@@ -7,6 +7,7 @@ from starlette.types import Message
 
 from draftstore_common.clients.transport import Call, Reply, ServiceUnavailable
 from draftstore_common.kit.context import remaining
+from draftstore_gateway.patience import Looks, Patience
 from draftstore_gateway.upstreams.base import Forwarded, Upstream
 
 
@@ -18,6 +19,7 @@ class SmallCalls:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
+        self._looks = Looks()
 
     async def __aenter__(self) -> Self:
         return self
@@ -30,9 +32,9 @@ class SmallCalls:
         headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
         answer = _Collected()
         try:
-            async with asyncio.timeout(remaining()):
+            with Patience(remaining(), self._looks) as patience:
                 request = Forwarded(call.method, call.path.encode(), b"", headers, has_body=False)
-                await self._upstream.forward(request, answer.receive, answer.send)
+                await self._upstream.forward(request, answer.receive, answer.send, patience)
         except TimeoutError as error:
             raise ServiceUnavailable from error
         return answer.reply()
