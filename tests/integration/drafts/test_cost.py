@@ -96,6 +96,15 @@ async def test_a_download_url_by_name_costs_one_read_and_no_request_to_the_store
     assert bill.total == (1, 1, {})
 
 
+async def test_download_urls_at_once_share_their_reads(bill: Bill) -> None:
+    await uploaded(bill, "cost/reads")
+    await bill.of("POST", "/api/v1/download-url", {"object_name": "cost/reads"})  # the first look notes the bytes
+    bill.statements.clear()
+    ask = (bill.back_end.get("POST", "/api/v1/download-url", {"object_name": "cost/reads"}) for _ in range(64))
+    await asyncio.gather(*ask)
+    assert bill.statements.transactions <= 32
+
+
 async def test_a_confirm_costs_three_transactions_and_three_requests_to_the_store(bill: Bill) -> None:
     draft = await uploaded(bill, "cost/confirm")
     await bill.of("POST", f"/api/v1/drafts/{draft['id']}/confirm")

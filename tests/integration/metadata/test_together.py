@@ -1,10 +1,12 @@
 """Steps of different callers that leave in one statement: each has its own draft, its own claim and its own refusal."""
 
 import asyncio
+from itertools import product
 from uuid import uuid4
 
 import pytest
 
+from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID
 from draftstore_common.kit.errors import RelayedProblem
 from support.metadata import PAST, Metadata, age, claim, confirmed, create, publish, reserve
@@ -24,6 +26,29 @@ async def test_drafts_of_different_tenants_that_are_made_together_are_each_ones_
         assert (kept["expires_at"] - kept["created_at"]).total_seconds() == 100 + n
         assert (kept["write_horizon_at"] - kept["created_at"]).total_seconds() == 60 + n + 15 * 60
     assert len(await metadata.database.rows("SELECT FROM metadata.events WHERE tenant_id = ANY($1)", tenants)) == 60
+
+
+async def test_names_that_are_looked_up_together_are_each_answered_for_their_own_tenant_and_subject(
+    metadata: Metadata,
+) -> None:
+    tenants, subjects = [uuid4(), uuid4(), DEFAULT_TENANT_ID], [None, "alice", "bob"]
+    await confirmed(metadata, await create(metadata, "looked/1"))
+    for number, (tenant, subject) in enumerate(product(tenants, subjects)):
+        await create(metadata, f"looked/{number % 2}", tenant, subject=subject)
+    queries = [
+        wire.FindByName(tenant_id=tenant, bucket="main", object_name=f"looked/{number}", subject=subject)
+        for tenant, subject, number in product(tenants, subjects, range(3))
+    ]
+    together = await asyncio.gather(*map(metadata.drafts.find, queries))
+    alone = [await metadata.drafts.find(query) for query in queries]
+    for query, found, same in zip(queries, together, alone, strict=True):
+        assert [draft.id for draft in found.drafts] == [draft.id for draft in same.drafts]
+        assert found.object == same.object
+        assert all(draft.tenant_id == query.tenant_id for draft in found.drafts)
+        assert all(draft.object_name == query.object_name for draft in found.drafts)
+        assert all(draft.subject in {None, query.subject} for draft in found.drafts)
+    assert {found.object is not None for found in together} == {True, False}
+    assert any(found.drafts for found in together)
 
 
 async def test_a_draft_the_database_refuses_is_refused_alone(metadata: Metadata) -> None:
