@@ -13,7 +13,8 @@ import uvloop
 from draftstore_common.kit.errors import CannotStart, Problem
 from draftstore_common.kit.logging import LogFile, configure
 from draftstore_common.kit.settings import load
-from draftstore_standalone.run import Installation, up
+from draftstore_standalone.installation import Installation
+from draftstore_standalone.run import up
 from draftstore_standalone.servers import ServerError
 from draftstore_standalone.settings import StandaloneSettings
 from draftstore_standalone.tour import TourFailedError

@@ -8,11 +8,8 @@ from typing import Any, NoReturn
 
 from pydantic import SecretStr
 
-from draftstore_common.kit.database import wait_for_database
 from draftstore_standalone.servers import PostgresServer, SeaweedServer
 from draftstore_standalone.settings import StandaloneSettings, external_store
-
-DATABASE_WAIT = 30.0
 
 Watch = Callable[[], Awaitable[NoReturn]]
 
@@ -41,7 +38,6 @@ async def servers(settings: StandaloneSettings) -> AsyncIterator[Servers]:
         stack.push_async_callback(_all, [server.stop for server in own])
         await _all([server.start for server in own])
         url = settings.database_url or SecretStr(postgres.url if postgres else "")
-        await wait_for_database(url.get_secret_value(), seconds=DATABASE_WAIT)
         yield Servers(
             database_url=url,
             database=f"our own, port {postgres.port}" if postgres else "yours (DATABASE_URL)",

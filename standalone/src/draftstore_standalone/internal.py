@@ -9,16 +9,15 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from draftstore_standalone.listener import listen
 from draftstore_standalone.servers import choose_ports
 from draftstore_standalone.servers.paths import write_private
 from draftstore_standalone.servers.ports import HOST
-from draftstore_standalone.serving import listen, serving
-from draftstore_standalone.settings import StandaloneSettings
+from draftstore_standalone.serving import serving
+from draftstore_standalone.settings import CLEANER_ENVIRONMENT, StandaloneSettings
 from draftstore_standalone.suite import Suite
 
 _PORT = "internal"
-
-ENVIRONMENT = "cleaner.env"
 
 
 @asynccontextmanager
@@ -29,7 +28,7 @@ async def internal_door(settings: StandaloneSettings, suite: Suite) -> AsyncIter
     door = Starlette(routes=[Mount(f"/{name}", app) for name, app in suite.internal.items()])
     with listen(HOST, port) as listener:
         async with serving(door, listener):
-            path = settings.data_dir / ENVIRONMENT
+            path = settings.data_dir / CLEANER_ENVIRONMENT
             urls = [f"{name.upper()}_URL=http://{HOST}:{port}/{name}" for name in suite.internal]
             write_private(path, "\n".join([*urls, f"SERVICE_KEY={suite.cleaner_key}", ""]))
             try:

@@ -1,49 +1,23 @@
 """`up`: from nothing to a proven installation, and down again in order."""
 
 import asyncio
+import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
-import aiohttp
-from pydantic import SecretStr
-
-import draftstore_identity.schema
-import draftstore_metadata.schema
-from draftstore_cleaner.commands import loop
-from draftstore_common.kit.serve import keep_what_is_here
-from draftstore_standalone import endpoints, internal
+from draftstore_standalone import endpoints
 from draftstore_standalone.backing import Servers, servers
-from draftstore_standalone.data_key import usable_data_key
-from draftstore_standalone.keys import KeyFiles
+from draftstore_standalone.environment import check_environment
+from draftstore_standalone.installation import Installation
+from draftstore_standalone.listener import listen
 from draftstore_standalone.servers import DataDirectoryLock, PortTakenError, ServerDiedError
-from draftstore_standalone.serving import listen, serving
-from draftstore_standalone.settings import StandaloneSettings
-from draftstore_standalone.suite import Backing, Suite, check_environment
+from draftstore_standalone.settings import CLEANER_ENVIRONMENT, StandaloneSettings
 from draftstore_standalone.text import summary
-from draftstore_standalone.tour import Say, Tour
 
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """One data directory and what it is run with."""
-
-    settings: StandaloneSettings
-    say: Say
-
-    @property
-    def keys(self) -> KeyFiles:
-        """The files of its API keys."""
-        return KeyFiles.under(self.settings.data_dir)
-
-    @property
-    def gateway_url(self) -> str:
-        """Where the gateway is reached from this machine."""
-        host = "127.0.0.1" if self.settings.http_host == "0.0.0.0" else self.settings.http_host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
+Services = Callable[[Installation, Servers, socket.socket], AbstractAsyncContextManager[str]]
 
 
 async def up(installation: Installation) -> None:
@@ -83,18 +57,13 @@ async def _start(installation: Installation, listener: socket.socket, stack: Asy
     began = time.perf_counter()
     settings, say = installation.settings, installation.say
     stack.enter_context(DataDirectoryLock(settings.data_dir / "standalone.lock", data_dir=settings.data_dir))
-    for name in (endpoints.NAME, internal.ENVIRONMENT):  # what a killed predecessor said is not true any more
+    for name in (endpoints.NAME, CLEANER_ENVIRONMENT):  # what a killed predecessor said is not true any more
         (settings.data_dir / name).unlink(missing_ok=True)
+    imported = asyncio.create_task(asyncio.to_thread(_import_services))
     backing = await stack.enter_async_context(servers(settings))
     say(f"PostgreSQL and the store are up ({time.perf_counter() - began:.1f} s)")
-    suite = await _prepared_suite(installation, backing)
-    await stack.enter_async_context(suite.running())
-    await stack.enter_async_context(serving(suite.gateway, listener))
-    await stack.enter_async_context(internal.internal_door(settings, suite))
-    say(f"All services answer ({time.perf_counter() - began:.1f} s). The tour:")
-    data_key = await _walk(installation)
-    keep_what_is_here()
-    await stack.enter_async_context(_cleaning(suite, settings.cleaner_interval))
+    services = await imported
+    data_key = await stack.enter_async_context(services(installation, backing, listener))
     say(summary(installation.gateway_url, backing, settings.data_dir, installation.keys, data_key))
     stack.enter_context(
         endpoints.announced(
@@ -107,40 +76,16 @@ async def _start(installation: Installation, listener: socket.socket, stack: Asy
     return backing
 
 
-async def _prepared_suite(installation: Installation, backing: Servers) -> Suite:
-    """The services over a migrated database, with the admin key of this installation."""
-    url = backing.database_url.get_secret_value()
-    await draftstore_identity.schema.migrate(url)
-    await draftstore_metadata.schema.migrate(url)
-    given = installation.settings.admin_api_key
-    admin_key = installation.keys.admin_key(given.get_secret_value() if given else None)
-    return Suite(
-        Backing(
-            database_url=backing.database_url,
-            admin_api_key=SecretStr(admin_key),
-            storage=backing.storage,
-            reveal=installation.keys.reveal,
-        )
-    )
+def _import_services() -> Services:
+    """Import the services, a second's work, while the servers start in processes of their own."""
+    gc.disable()  # what is imported is no garbage, and looking for some takes a fifth of the time
+    try:
+        from draftstore_standalone.services import services  # noqa: PLC0415
 
-
-async def _walk(installation: Installation) -> str:
-    async with aiohttp.ClientSession() as session:
-        data_key = await usable_data_key(session, installation.gateway_url, installation.keys)
-        await Tour(session, installation.gateway_url, data_key, installation.say).walk()
-    return data_key
-
-
-@asynccontextmanager
-async def _cleaning(suite: Suite, interval: int) -> AsyncIterator[None]:
-    """Clean now and then, as the scheduled Job does elsewhere."""
-    async with suite.cleaner() as cleaner:
-        task = asyncio.create_task(loop(cleaner, interval))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        gc.freeze()
+    finally:
+        gc.enable()
+    return services
 
 
 def _stop_signals() -> asyncio.Event:

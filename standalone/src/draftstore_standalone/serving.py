@@ -22,20 +22,6 @@ class _Server(DrainingServer):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take a port now, to be served later; raises `OSError` if it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol by name: asyncio sets TCP_NODELAY only where it is, and without it answers wait 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 @asynccontextmanager
 async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """Serve on the listener until the block ends, then drain. A failed start raises what the application raised."""

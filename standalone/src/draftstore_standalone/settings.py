@@ -9,6 +9,9 @@ from pydantic import Field, SecretStr
 from draftstore_common.kit.settings import CommandSettings
 from draftstore_standalone.servers import SeaweedServer, ports_from
 
+CLEANER_ENVIRONMENT = "cleaner.env"
+"""The file in the data directory that tells a cleaner in another process how to reach this suite."""
+
 _STORE_VARIABLES = ("S3_ENDPOINT_URL", "MINIO_ENDPOINT")
 
 

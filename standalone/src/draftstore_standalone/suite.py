@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 import draftstore_drafts.app
@@ -21,8 +21,6 @@ from draftstore_cleaner.service import Cleaner
 from draftstore_cleaner.settings import CleanerSettings
 from draftstore_common.clients.transport import AsgiLifespan, AsgiTransport
 from draftstore_common.contracts.identity import Audience, ServiceName
-from draftstore_common.kit.errors import CannotStart
-from draftstore_common.kit.settings import describe
 from draftstore_drafts.settings import DraftSettings
 from draftstore_gateway.settings import GatewaySettings
 from draftstore_gateway.upstreams import AsgiUpstream
@@ -41,15 +39,6 @@ class Backing:
     admin_api_key: SecretStr | None
     storage: Mapping[str, Any]
     reveal: Reveal
-
-
-def check_environment() -> None:
-    """Raise `CannotStart` naming every wrong setting of any service, before anything is started."""
-    nothing = Backing(SecretStr("postgresql://"), None, {}, lambda _, __: None)
-    try:
-        Suite(nothing)
-    except ValidationError as error:
-        raise CannotStart(describe(error)) from None
 
 
 class Suite:

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from draftstore_standalone.serving import listen, serving
+from draftstore_standalone.listener import listen
+from draftstore_standalone.serving import serving
 
 
 async def test_answers_are_not_held_back_for_an_acknowledgement() -> None:

@@ -14,6 +14,7 @@ import aiohttp
 from starlette.types import ASGIApp, Message, Scope
 from yarl import URL
 
+from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.kit.app import Service
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
 from draftstore_common.kit.direct import Asked
@@ -81,9 +82,6 @@ def _context_headers(timeout: float) -> dict[str, str]:
 URLS = 256
 """Addresses each transport remembers; the paths of internal calls are far fewer."""
 
-_NOT_ASKED_FOR = ("User-Agent", "Accept", "Accept-Encoding")
-"""Headers aiohttp would add, which no service of ours reads."""
-
 
 def _url(base: str, path: str) -> URL:
     return URL(base + path, encoded=True)
@@ -105,7 +103,7 @@ class HttpTransport:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            skip_auto_headers=_NOT_ASKED_FOR,
+            request_class=PlainRequest,
         )
         return self
 

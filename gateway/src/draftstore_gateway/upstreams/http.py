@@ -1,14 +1,13 @@
 """A service in another process, over pooled connections."""
 
 import logging
-from collections.abc import Iterable
 from typing import Self
 
 import aiohttp
-from multidict import CIMultiDict
 from starlette.types import Receive, Send
 from yarl import URL
 
+from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.kit.errors import chain
 from draftstore_gateway.patience import Patience
@@ -22,15 +21,6 @@ CONNECT_TIMEOUT = 3.0
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about: nothing of the request was seen by anybody."""
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request with the headers it was given. The library's option to add none costs twelve microseconds a request."""
-
-    _skip_auto_headers = CIMultiDict([("content-type", None)])
-
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
-        """Add none."""
 
 
 class HttpUpstream:
@@ -50,7 +40,7 @@ class HttpUpstream:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),  # `Bulkhead` bounds them
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=_Request,
+            request_class=PlainRequest,
             auto_decompress=False,
             trust_env=False,
         )

@@ -10,15 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from draftstore_storage.backends.calls import Calls
-from draftstore_storage.backends.minio import client as minio_client
-from draftstore_storage.backends.minio.buckets import MinioBuckets
 from draftstore_storage.backends.protocols import BucketBackend, Store
 from draftstore_storage.backends.rest.client import Network, RestClient
 from draftstore_storage.backends.rest.multipart import RestMultipart
 from draftstore_storage.backends.rest.objects import RestObjects
-from draftstore_storage.backends.s3 import client as s3_client
-from draftstore_storage.backends.s3.buckets import S3Buckets
-from draftstore_storage.backends.s3.credentials import ChainCredentials
 from draftstore_storage.settings import StorageSettings
 from draftstore_storage.signing.addresses import addresses
 from draftstore_storage.signing.credentials import Credentials, CredentialSource, StaticCredentials
@@ -58,7 +53,14 @@ async def open_store(settings: StorageSettings) -> AsyncIterator[Store]:
         yield Store(objects, multipart, driver.buckets, _presigner(settings, driver.credentials))
 
 
+# An SDK takes a tenth of a second to import: only the one that is used is.
+
+
 def _s3(settings: StorageSettings, stack: AsyncExitStack) -> Driver:
+    from draftstore_storage.backends.s3 import client as s3_client  # noqa: PLC0415
+    from draftstore_storage.backends.s3.buckets import S3Buckets  # noqa: PLC0415
+    from draftstore_storage.backends.s3.credentials import ChainCredentials  # noqa: PLC0415
+
     session = s3_client.session(settings)
     sdk = s3_client.client(session, settings, read_timeout=SDK_READ_TIMEOUT, connections=SDK_CALLS)
     stack.callback(sdk.close)
@@ -68,6 +70,9 @@ def _s3(settings: StorageSettings, stack: AsyncExitStack) -> Driver:
 
 
 def _minio(settings: StorageSettings, stack: AsyncExitStack) -> Driver:
+    from draftstore_storage.backends.minio import client as minio_client  # noqa: PLC0415
+    from draftstore_storage.backends.minio.buckets import MinioBuckets  # noqa: PLC0415
+
     sdk = minio_client.client(settings, read_timeout=SDK_READ_TIMEOUT, connections=SDK_CALLS)
     stack.callback(sdk.close)
     calls = _closing(Calls(sdk, minio_client.explain, threads=SDK_CALLS), stack)
