@@ -96,7 +96,7 @@ LINES = (
         "clean-among-objects",
         "clean 1,000 expired among 100,000 live objects",
         "drafts/s",
-        "list the bucket and delete by age",
+        "list the bucket and delete by age, with boto3",
         Target("at least", 20),
     ),
     Line(
@@ -117,7 +117,7 @@ LINES = (
         "start",
         "standalone: start on warm data until ready",
         "s",
-        "SeaweedFS alone, started the same way",
+        "`weed server -s3`, on an empty folder",
         Target("at most", 1.5),
     ),
     Line(

@@ -1,4 +1,4 @@
-"""The listing of a bucket, page by page."""
+"""The listing of a bucket, page by page, and the sweep by age that people make of one."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from datetime import datetime
 from xml.etree import ElementTree as ET
 
 import aiohttp
+import boto3  # type: ignore[import-untyped]
 from yarl import URL
 
-from bench.load.s3 import Store
+from bench.load.s3 import KEYS_PER_DELETE, Store
+from support.store_view import StoreCredentials
 
 _XMLNS = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
@@ -47,3 +49,21 @@ async def _page(session: aiohttp.ClientSession, store: Store, bucket: str, query
 def _listed(item: ET.Element) -> Listed:
     key, size, at = (item.findtext(f"{_XMLNS}{name}") for name in ("Key", "Size", "LastModified"))
     return Listed(key or "", int(size or 0), datetime.fromisoformat(at or ""))
+
+
+def delete_by_age(credentials: StoreCredentials, bucket: str, instant: datetime) -> int:
+    """Delete what was written since an instant, as a nightly script does it with boto3; answers how many keys."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=credentials.endpoint,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        region_name="us-east-1",
+    )
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    found = [item["Key"] for page in pages for item in page.get("Contents", ()) if item["LastModified"] >= instant]
+    for start in range(0, len(found), KEYS_PER_DELETE):
+        keys = [{"Key": key} for key in found[start : start + KEYS_PER_DELETE]]
+        client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+    client.close()
+    return len(found)

@@ -1,5 +1,6 @@
 """Cleaning: what it costs beside the store's own deletes, beside few rows, and beside listing a bucket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from itertools import count
 from bench import rows
 from bench.cleaning import cleaner_of
 from bench.harness import Bench, in_turn, timed
-from bench.listing import listed
+from bench.listing import delete_by_age, listed
 from bench.load.s3 import Store
 from bench.results import Figures
 from draftstore_cleaner.service import Cleaner
@@ -52,18 +53,32 @@ class Place:
         return load.all_are(200).seconds
 
     async def list_and_delete(self, number: int) -> float:
-        """Seconds to list the bucket and delete what is on one side of an instant: here the younger, as none is old."""
-        instant = datetime.now(UTC).replace(microsecond=0)
-        name = next(_NAMES)
-        await self._put([f"{name}{each}" for each in range(number)])
+        """Seconds of a script that lists the bucket and deletes by age: here what is young, as nothing is old."""
+        instant = await self._young(number)
+        with timed() as took:
+            found = await asyncio.to_thread(
+                delete_by_age, self.stack.store_credentials, self.stack.draft_bucket, instant
+            )
+        if found < number:
+            raise RuntimeError(f"the listing found {found} of {number}")
+        return took()
+
+    async def list_and_delete_leanly(self, number: int) -> float:
+        """The same by the leanest means: no library of S3, deletes from the compiled client."""
+        instant = await self._young(number)
         with timed() as took:
             found = listed(self.store, self.stack.draft_bucket)
             keys = [each.key async for each in found if each.written_at >= instant]
             requests = self.store.deletions(self.stack.draft_bucket, keys)
             (await self.bench.replay.send(self.store.port, requests, connections=DELETING)).all_are(200)
-        if len(keys) < number:
-            raise RuntimeError(f"the listing found {len(keys)} of {number}")
         return took()
+
+    async def _young(self, number: int) -> datetime:
+        """Put so many keys; the instant since which all of them were written."""
+        instant = datetime.now(UTC).replace(microsecond=0)
+        name = next(_NAMES)
+        await self._put([f"{name}{each}" for each in range(number)])
+        return instant
 
     async def _put(self, keys: list[str]) -> None:
         await rows.with_bytes(self.bench.replay, self.store, self.stack.draft_bucket, keys)
@@ -127,7 +142,8 @@ async def among_rows(where: tuple[Place, Place]) -> list[Figures]:
 async def among_objects(where: tuple[Place, Place]) -> list[Figures]:
     """Drafts per second, among live objects: a listing grows with them, cleaning does not.
 
-    `more` has both among a tenth of the objects, and the raw deletes alone, which either way has to make.
+    `more` has both among a tenth of the objects, the leanest listing there is, and the raw deletes alone, which every
+    way has to make.
     """
     place, _ = where
     bench, objects = place.bench, place.bench.scale.objects
@@ -149,13 +165,13 @@ async def among_objects(where: tuple[Place, Place]) -> list[Figures]:
     early = await rounds(1, objects // 10)
     await _kept(place, "kept-", objects - objects // 10)
     own, other = await rounds(bench.scale.few, objects)
-    deletes = EXPIRED / await place.delete(EXPIRED)
-    tenth = {"value": round(early[0][0]), "reference": round(early[1][0])}
-    return [
-        Figures(
-            "clean-among-objects", own, other, {"objects": objects, "among_a_tenth": tenth, "deletes": round(deletes)}
-        )
-    ]
+    more = {
+        "objects": objects,
+        "among_a_tenth": {"value": round(early[0][0]), "reference": round(early[1][0])},
+        "listed_leanly": round(EXPIRED / await place.list_and_delete_leanly(EXPIRED)),
+        "deletes": round(EXPIRED / await place.delete(EXPIRED)),
+    }
+    return [Figures("clean-among-objects", own, other, more)]
 
 
 async def _kept(place: Place, name: str, count: int) -> None:
