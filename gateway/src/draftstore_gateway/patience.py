@@ -71,6 +71,7 @@ class Patience:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._looks.end(self)
+        self.on_look = nothing  # it may hold whoever holds this: a cycle for the garbage collector in every request
         if self._timer is not None:
             self._timer.cancel()
         # As in the library: only our own cancellation is a timeout, not one that came from elsewhere meanwhile.

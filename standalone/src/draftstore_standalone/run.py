@@ -4,8 +4,10 @@ import asyncio
 import gc
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from draftstore_standalone import endpoints
@@ -59,7 +61,7 @@ async def _start(installation: Installation, listener: socket.socket, stack: Asy
     stack.enter_context(DataDirectoryLock(settings.data_dir / "standalone.lock", data_dir=settings.data_dir))
     for name in (endpoints.NAME, CLEANER_ENVIRONMENT):  # what a killed predecessor said is not true any more
         (settings.data_dir / name).unlink(missing_ok=True)
-    imported = asyncio.create_task(asyncio.to_thread(_import_services))
+    imported = asyncio.create_task(_imported_services())
     backing = await stack.enter_async_context(servers(settings))
     say(f"PostgreSQL and the store are up ({time.perf_counter() - began:.1f} s)")
     services = await imported
@@ -76,8 +78,25 @@ async def _start(installation: Installation, listener: socket.socket, stack: Asy
     return backing
 
 
+async def _imported_services() -> Services:
+    """The services, imported while the servers start in processes of their own.
+
+    In a thread that a stop does not wait for, as it would for one of the loop's.
+    """
+    found: Future[Services] = Future()
+    found.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            found.set_result(_import_services())
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=work, name="imports", daemon=True).start()
+    return await asyncio.wrap_future(found)
+
+
 def _import_services() -> Services:
-    """Import the services, a second's work, while the servers start in processes of their own."""
     gc.disable()  # what is imported is no garbage, and looking for some takes a fifth of the time
     try:
         from draftstore_standalone.services import services  # noqa: PLC0415

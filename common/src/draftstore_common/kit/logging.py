@@ -196,6 +196,12 @@ def configure(service: str, level: str = "INFO", *, file: logging.Handler | None
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
+def flush() -> None:
+    """Write what waits, before anything that may end the process at once."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
 def _ask_nobody_where() -> None:
     """Records without their source line, thread and process, which no line of ours has.
 

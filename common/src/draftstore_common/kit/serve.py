@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from draftstore_common.kit.context import DRAINING
 from draftstore_common.kit.errors import CannotStart, Problem, Unavailable
+from draftstore_common.kit.logging import flush
 from draftstore_common.kit.protocol import StrictHttpProtocol
 from draftstore_common.kit.settings import ServiceSettings
 
@@ -70,6 +71,15 @@ class DrainingServer(uvicorn.Server):
         if sig == signal.SIGINT:
             self._drain_delay = 0
         super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which ends with the signals it took: they may end the process on the spot."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                flush()
 
     async def main_loop(self) -> None:
         await super().main_loop()
