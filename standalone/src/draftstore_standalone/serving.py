@@ -33,6 +33,8 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
         await _started(server, task)
         if start.failure is not None:
             raise start.failure
+        if task.done():
+            await task  # raises why it does not serve
         yield
     finally:
         server.should_exit = True
