@@ -7,20 +7,7 @@ from bench.cleaning import cleaner_of, reconciler_of
 from bench.listing import listed
 from bench.site import Site
 from bench.soak.load import Counts
-
-ROUNDS = 12
-"""A draft needs four: given back, expired, purged, purged again."""
-
-_TABLES = ("drafts", "object_keys", "confirmations")
-
-_INSTANTS = """
-    SELECT column_name FROM information_schema.columns
-    WHERE table_schema = 'metadata' AND table_name = $1 AND data_type = 'timestamp with time zone'"""
-
-_DUE = """
-    SELECT (SELECT count(*) FROM metadata.drafts
-        WHERE purge_due_at IS NOT NULL OR state NOT IN ('confirmed', 'purged'))
-        + (SELECT count(*) FROM metadata.object_keys WHERE state IN ('reserved', 'garbage')) AS due"""
+from support.settling import settle
 
 _STATES = "SELECT state, count(*) AS drafts FROM metadata.drafts GROUP BY state"
 _OBJECTS = "SELECT storage_key, size FROM metadata.objects"
@@ -40,23 +27,21 @@ class Before:
         return cls(sum(states.values()), states.get("confirmed", 0))
 
 
-async def settle(site: Site) -> int:
+async def _settled(site: Site) -> int:
     """Age rows and clean until nothing is due: how many are left all the same."""
-    left = await _due(site)
     async with cleaner_of(site.stack) as cleaner:
-        for _ in range(ROUNDS):
-            if left == 0:
-                break
-            await _age(site)
-            await cleaner.run()
-            left = await _due(site)
-            site.bench.say(f"settling: {left} rows still to do")
+
+        async def clean() -> None:
+            report = await cleaner.run()
+            site.bench.say(f"settling: {report.objects} cleaned")
+
+        _, left = await settle(site.stack.sql, clean)
     return left
 
 
 async def audit(site: Site, counts: Counts, before: Before) -> dict[str, Any]:
     """What was acknowledged, what rows say, what the store has, and each disagreement as a sentence."""
-    left = await settle(site)
+    left = await _settled(site)
     states = await _states(site)
     rows = {row["storage_key"]: row["size"] for row in await site.stack.sql(_OBJECTS)}
     main = {each.key: each.size async for each in listed(site.store, site.stack.main_bucket)}
@@ -87,16 +72,3 @@ async def audit(site: Site, counts: Counts, before: Before) -> dict[str, Any]:
 
 async def _states(site: Site) -> dict[str, int]:
     return {row["state"]: row["drafts"] for row in await site.stack.sql(_STATES)}
-
-
-async def _due(site: Site) -> int:
-    (row,) = await site.stack.sql(_DUE)
-    return int(row["due"])
-
-
-async def _age(site: Site) -> None:
-    """Everything is 30 days older."""
-    for table in _TABLES:
-        columns = [str(row["column_name"]) for row in await site.stack.sql(_INSTANTS, table)]
-        moved = ", ".join(f"{column} = {column} - interval '30 days'" for column in columns)
-        await site.stack.sql(f"UPDATE metadata.{table} SET {moved}")  # noqa: S608  names of columns

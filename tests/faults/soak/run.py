@@ -19,10 +19,10 @@ from faults.soak.load import Load
 from faults.soak.mix import MIX
 from faults.soak.plan import Plan
 from faults.soak.report import Report
-from faults.soak.settle import settle
 from faults.soak.snapshot import take
 from faults.soak.system import Cleaners, SoakStack
 from faults.soak.uploads import Uploader
+from support.settling import settle
 from support.stack import running
 
 PROGRESS_SECONDS = 5.0
@@ -62,7 +62,7 @@ class _Run:
         await self._storm(load, feed)
         await self._cleaners.stop()
         self._say("all is well again: time passes, and what is due is cleaned")
-        rounds, _ = await settle(self._cleaners, rows)
+        rounds, _ = await settle(rows.run, self._cleaners.once)
         self._say(f"settled after {rounds} rounds; the audit begins")
         await feed.read_to_its_end()
         self._ledger.events_read += feed.seen

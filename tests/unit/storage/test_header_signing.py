@@ -11,27 +11,13 @@ from botocore.credentials import Credentials as BotoCredentials  # type: ignore[
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draftstore_storage.domain import Buckets, check_key
-from draftstore_storage.errors import InvalidKey
 from draftstore_storage.signing.addresses import addresses
 from draftstore_storage.signing.credentials import Credentials, StaticCredentials
 from draftstore_storage.signing.headers import HeaderSigner, S3Request
+from support.signing_examples import BUCKETS, LASTING, PASSING, keys
 
-BUCKETS = Buckets(main="main", draft="main-draft")
-LASTING = Credentials("AKEXAMPLE", "secret/with+signs")
-PASSING = Credentials("AKEXAMPLE", "secret/with+signs", session_token="a/token+with=signs")
 NOW = datetime(2026, 5, 4, 23, 59, 59, 900_000, tzinfo=UTC)
 
-
-def _usable(key: str) -> bool:
-    try:
-        check_key("draft", key)
-    except InvalidKey:
-        return False
-    return True
-
-
-keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(_usable)
 awkward_keys = st.lists(
     st.sampled_from(["a", "ü", " ", "+", "~", "%41", "=", "&?", "#", "名", "", ".", ".."]), min_size=1
 ).map("/".join)

@@ -16,27 +16,14 @@ from hypothesis import strategies as st
 from minio import Minio
 
 from draftstore_common.contracts import storage as wire
-from draftstore_storage.domain import Buckets, base64_sha256, check_key
-from draftstore_storage.errors import InvalidKey
+from draftstore_storage.domain import base64_sha256
 from draftstore_storage.signing.credentials import Credentials, StaticCredentials
 from draftstore_storage.signing.presigner import Presigner
+from support.signing_examples import BUCKETS, LASTING, PASSING, keys
 
-BUCKETS = Buckets(main="main", draft="main-draft")
 ENDPOINT = "http://store.test:9000"
 AMAZON = "https://s3.eu-central-1.amazonaws.com"
-LASTING = Credentials("AKEXAMPLE", "secret/with+signs")
-PASSING = Credentials("AKEXAMPLE", "secret/with+signs", session_token="a/token+with=signs")
 
-
-def _usable(key: str) -> bool:
-    try:
-        check_key("draft", key)
-    except InvalidKey:
-        return False
-    return True
-
-
-keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(_usable)
 awkward_keys = st.lists(st.sampled_from(["a", "ü", " ", "+", "~", "%41", "=", "&?", "#", "名"]), min_size=1).map(
     "/".join
 )

@@ -1,7 +1,11 @@
-"""After the load: time passes for every row until nothing is due any more, and cleaners do their work."""
+"""After a load: time passes for every row until nothing is due any more, and a cleaner does its work."""
 
-from faults.soak.clock import Rows
-from faults.soak.system import Cleaners
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+
+Sql = Callable[..., Awaitable[Sequence[asyncpg.Record]]]
+"""Runs a statement with its arguments, and answers its rows."""
 
 DAYS = 30
 ROUNDS = 12
@@ -18,25 +22,25 @@ _DUE = """
         + (SELECT count(*) FROM metadata.confirmations WHERE state IN ('working', 'prepared')) AS due"""
 
 
-async def settle(cleaners: Cleaners, rows: Rows) -> tuple[int, int]:
-    """Age and clean until nothing is due or it does not get less: how many rounds, and how many rows are left."""
-    left = await _due(rows)
+async def settle(sql: Sql, clean: Callable[[], Awaitable[object]]) -> tuple[int, int]:
+    """Age and clean until nothing is due, or for `ROUNDS` rounds: how many it took, and how many rows are left."""
+    left = await _due(sql)
     for number in range(ROUNDS):
         if left == 0:
             return number, 0
         for table in ("drafts", "object_keys", "confirmations"):
-            await _age(rows, table)
-        await cleaners.once()
-        left = await _due(rows)
+            await _age(sql, table)
+        await clean()
+        left = await _due(sql)
     return ROUNDS, left
 
 
-async def _due(rows: Rows) -> int:
-    (row,) = await rows.run(_DUE)
+async def _due(sql: Sql) -> int:
+    (row,) = await sql(_DUE)
     return int(row["due"])
 
 
-async def _age(rows: Rows, table: str) -> None:
-    columns = [str(row["column_name"]) for row in await rows.run(_INSTANTS, table)]
+async def _age(sql: Sql, table: str) -> None:
+    columns = [str(row["column_name"]) for row in await sql(_INSTANTS, table)]
     moved = ", ".join(f"{column} = {column} - make_interval(days => {DAYS})" for column in columns)
-    await rows.run(f"UPDATE metadata.{table} SET {moved}")  # noqa: S608  names of columns
+    await sql(f"UPDATE metadata.{table} SET {moved}")  # noqa: S608  names of columns
