@@ -15,6 +15,7 @@ from yarl import URL
 
 from bench.harness import timed
 from bench.site import Site
+from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.kit.together import Together
 from draftstore_storage.domain import Buckets
 from draftstore_storage.signing.addresses import addresses
@@ -30,8 +31,6 @@ _SCRATCH = """
 _ROWS = "INSERT INTO bench.promotions SELECT number, 0 FROM generate_series(0, $1::bigint - 1) AS number"
 _STEP = "UPDATE bench.promotions SET step = step + 1 WHERE id = ANY ($1::bigint[])"
 
-_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
 
 async def promoted(site: Site, keys: Sequence[str], *, connections: int) -> float:
     """Drafts per second; their bytes are in the draft bucket. It runs beside us, on a loop as servers have it."""
@@ -43,7 +42,7 @@ async def _promoted(site: Site, keys: Sequence[str], connections: int) -> float:
     async with asyncpg.create_pool(url, min_size=LANES, max_size=LANES, reset=_keep_session) as pool:
         await pool.execute(_SCRATCH)
         await pool.execute(_ROWS, len(keys))
-        async with aiohttp.ClientSession(skip_auto_headers=_OURS, auto_decompress=False) as session:
+        async with aiohttp.ClientSession(request_class=PlainRequest, auto_decompress=False) as session:
             lean = _Lean(site, pool, session)
             waiting = iter(enumerate(keys))
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from draftstore_common.contracts.base import BucketRole
@@ -37,16 +37,15 @@ async def in_time(role: BucketRole, key: str | None, step: Callable[[], Awaitabl
 
 
 async def _until_done(role: BucketRole, attempt: Callable[[], Awaitable[T]]) -> T:
-    for pause in _pauses():
+    for failed in range(ATTEMPTS - 1):
         try:
             return await attempt()
         except Unavailable as error:
             log.warning("store call retried", extra={"role": role, "causes": chain(error)})
-        await asyncio.sleep(pause)
+        await asyncio.sleep(_pause(failed))
     return await attempt()
 
 
-def _pauses() -> Iterator[float]:
+def _pause(failed: int) -> float:
     """Seconds between attempts: doubling, each between half and all of its share, so that callers spread out."""
-    for attempt in range(ATTEMPTS - 1):
-        yield FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311  jitter, not a secret
+    return FIRST_PAUSE * 2.0**failed * random.uniform(0.5, 1.0)  # noqa: S311  jitter, not a secret

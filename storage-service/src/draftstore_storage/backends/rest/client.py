@@ -1,8 +1,7 @@
 """One request and its answer: signed, sent on a pooled connection, repeated while that may help."""
 
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from socket import SO_KEEPALIVE, SOL_SOCKET, socket
@@ -12,12 +11,14 @@ from xml.etree.ElementTree import Element
 import aiohttp
 from yarl import URL
 
+from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.contracts.storage import ObjectRef
 from draftstore_storage.backends.attempts import attempts, in_time
 from draftstore_storage.backends.rest import documents
 from draftstore_storage.backends.translation import NO_ANSWER, Failure, translate
 from draftstore_storage.domain import PIECE
+from draftstore_storage.errors import StoreError
 from draftstore_storage.signing.headers import HeaderSigner, S3Request
 
 T = TypeVar("T")
@@ -30,9 +31,6 @@ MAX_ANSWER = 16 * 1024 * 1024
 LONGEST_FIELD = 64 * 1024
 """Bytes of one header field of an answer. S3 keeps 2 KB of metadata with an object, other stores much more: what an
 uploader made long must not make its object unreadable to us."""
-
-OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-"""Headers the library would add. Nothing is asked for that was not signed; least of all compressed answers."""
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
 """The request's own deadline ends every wait (`attempts`); only an address that leads nowhere is given up before."""
@@ -90,7 +88,7 @@ class RestClient:
             ),
             proxy=self._network.proxy,
             timeout=_NO_LIMIT,
-            skip_auto_headers=OURS,
+            request_class=PlainRequest,  # nothing is asked for that was not signed; least of all compressed answers
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=PIECE,
@@ -110,8 +108,10 @@ class RestClient:
         role, key = (about.role, about.key) if about else (request.role, request.key)
 
         async def attempt() -> T:
-            with _translated(role, key):
+            try:
                 return await self._answer(request, read)
+            except _FAILURES as error:
+                raise _meaning(error, role, key) from error
 
         return await attempts(role, key, attempt)
 
@@ -120,12 +120,16 @@ class RestClient:
         role, key = request.role, request.key
 
         async def begin() -> aiohttp.ClientResponse:
-            with _translated(role, key):
+            try:
                 return await self._open(request)
+            except _FAILURES as error:
+                raise _meaning(error, role, key) from error
 
         async def read() -> bytes:
-            with _translated(role, key):
+            try:
                 return await response.content.read(PIECE)
+            except _FAILURES as error:
+                raise _meaning(error, role, key) from error
 
         response = await attempts(role, key, begin)
         try:
@@ -164,19 +168,18 @@ class RestClient:
             response.close()
 
 
-@contextmanager
-def _translated(role: BucketRole, key: str | None) -> Iterator[None]:
-    try:
-        yield
-    except ErrorAnswer as error:
-        raise translate(error.failure, role, key) from error
-    except (aiohttp.ClientError, OSError, TimeoutError, UnreadableAnswer) as error:
-        raise translate(NO_ANSWER, role, key) from error
+_FAILURES = (ErrorAnswer, UnreadableAnswer, aiohttp.ClientError, OSError, TimeoutError)
+"""What comes instead of an answer that can be used."""
+
+
+def _meaning(error: Exception, role: BucketRole, key: str | None) -> StoreError:
+    failure = error.failure if isinstance(error, ErrorAnswer) else NO_ANSWER
+    return translate(failure, role, key)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for piece in response.content.iter_any():
+    while piece := await response.content.readany():
         body += piece
         if len(body) > MAX_ANSWER:
             raise UnreadableAnswer("longer than any")
