@@ -1,6 +1,5 @@
 """The bytes of drafts and objects, in words of the workflow: what is there, and URLs to it."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from uuid import UUID
@@ -76,14 +75,14 @@ class Content:
         """Remove drafts' bytes now. If that fails they go with the cleaning: the rows have it on record."""
         if not keys:
             return
+        _hurry()  # removing is the last that is done for a request
         try:
-            async with asyncio.timeout(min(REMOVE_TIMEOUT, remaining())):
-                await (self._removal.do(keys[0]) if len(keys) == 1 else self._remove(keys))
+            await (self._removal.do(keys[0]) if len(keys) == 1 else self._remove(keys))
         except Exception as error:  # what was asked for is done: this must not make it look undone
             log.warning("draft bytes left for the cleaner", extra={"keys": len(keys), "causes": chain(error)})
 
     async def _remove(self, keys: Sequence[str]) -> Sequence[None]:
-        set_timeout(REMOVE_TIMEOUT)
+        _hurry()
         answer = await self._storage.delete(DeleteRequest(role="draft", keys=list(keys)))
         if answer.failures:
             reasons = sorted({failure.reason for failure in answer.failures})
@@ -134,6 +133,10 @@ class Content:
         return await self._storage.presign_get(
             PresignGet(role=role, key=key, expires_in=ttl, content_type=content_type, content_disposition=shown)
         )
+
+
+def _hurry() -> None:
+    set_timeout(min(REMOVE_TIMEOUT, remaining()))
 
 
 def _put(draft: DraftRecord) -> PresignPut:

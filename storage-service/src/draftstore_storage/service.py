@@ -71,7 +71,7 @@ class StorageService:
         for ref in (request.source, request.target):
             check_key(ref.role, ref.key)
         etag = await self._copier.copy(request)
-        log.info("copied", extra={"from": request.source.role, "to": request.target.role, "bytes": request.size})
+        log.debug("copied", extra={"from": request.source.role, "to": request.target.role, "bytes": request.size})
         return wire.CopyAnswer(etag=etag)
 
     async def delete(self, request: wire.DeleteRequest) -> wire.DeleteAnswer:

@@ -294,7 +294,7 @@ async def test_a_missing_bucket_is_told_apart_from_a_missing_object(running: Run
 async def test_success_is_logged_with_numbers_and_never_with_a_signature(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="draftstore_storage"):
+    with caplog.at_level(logging.DEBUG, logger="draftstore_storage"):
         draft = await running.upload()
         await running.client().copy(copy_of(draft, running.bench.key()))
         await running.client().delete(wire.DeleteRequest(role="draft", keys=[draft.key]))

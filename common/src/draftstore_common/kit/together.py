@@ -10,6 +10,8 @@ import contextvars
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from draftstore_common.kit.context import remaining
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -23,7 +25,7 @@ class Together(Generic[Item, Result]):
     `work` answers in the order of its items, and does all of them or none. If it fails with one of `shared`, which
     says nothing of any single item, all of its callers get that; after any other failure each item is tried alone, so
     that only whoever brought the bad one gets the error. A caller that is cancelled leaves: its item is done for
-    nobody, or, if it has not left yet, not at all.
+    nobody, or, if it has not left yet, not at all. So does one whose request's time is over, with `TimeoutError`.
     """
 
     def __init__(
@@ -45,15 +47,20 @@ class Together(Generic[Item, Result]):
 
     async def do(self, item: Item) -> Result:
         """The item's own result."""
-        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, done))
         if self._free:
             self._free -= 1
             # A context of its own: the lane goes on for others when the request that opened it is answered.
-            lane = asyncio.create_task(self._lane(), name="together", context=contextvars.Context())
+            lane = loop.create_task(self._lane(), name="together", context=contextvars.Context())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
-        return await done
+        alarm = loop.call_later(remaining(), _too_late, done)  # of what `asyncio.timeout` costs, a fifth
+        try:
+            return await done
+        finally:
+            alarm.cancel()
 
     async def _lane(self) -> None:
         try:
@@ -91,6 +98,11 @@ class Together(Generic[Item, Result]):
         for (_, done), result in zip(group, results, strict=True):
             if not done.done():
                 done.set_result(result)
+
+
+def _too_late(done: asyncio.Future[Any]) -> None:
+    if not done.done():
+        done.set_exception(TimeoutError())
 
 
 def _fail(group: _Group[Any, Any], error: Exception) -> None:
