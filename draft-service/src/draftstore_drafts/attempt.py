@@ -74,7 +74,7 @@ class Attempt:
     async def run(self) -> Outcome:
         """The outcome, once objects are visible (and the drafts' bytes gone), or their names are held."""
         try:
-            async with renewed(self._tools.metadata, self._claims, lease_ttl=self._tools.lease_ttl):
+            with renewed(self._tools.metadata, self._claims, lease_ttl=self._tools.lease_ttl):
                 outcome = await self._carry_through()
         except BaseException as error:
             await self._give_back(error)

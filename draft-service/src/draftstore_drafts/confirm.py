@@ -64,11 +64,12 @@ class Confirmer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _shared_run(self, work: Work) -> _Run:
-        if work not in self._runs:
+        run = self._runs.get(work)
+        if run is None:
             run = self._runs[work] = _Run()
             run.task = asyncio.create_task(self._settle(work, run), name=f"confirm {work.draft_ids[0]}")
             run.task.add_done_callback(lambda done: self._finished(work, done))
-        return self._runs[work]
+        return run
 
     def _finished(self, work: Work, task: asyncio.Task[Outcome | Pending]) -> None:
         del self._runs[work]

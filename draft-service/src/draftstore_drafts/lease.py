@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from draftstore_common.clients.metadata import MetadataClient
 from draftstore_common.contracts.confirm import RenewClaims
@@ -13,10 +13,10 @@ from draftstore_common.kit.errors import chain
 log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def renewed(
+@contextmanager
+def renewed(
     metadata: MetadataClient, claims: Callable[[], RenewClaims], *, lease_ttl: float
-) -> AsyncIterator[None]:
+) -> Iterator[None]:
     """Prolong the claims every third of their lease until the block ends. One renewal that fails does not cost it."""
     renewals: list[asyncio.Task[None]] = []
 

@@ -1,7 +1,6 @@
 """PostgreSQL: one pool per service, failures translated once, migrations under a lock."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -160,7 +160,12 @@ class Database:
 
 
 async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    """Values go into `jsonb` and come out of it as they are in Python; models, UUIDs and instants go in as their JSON."""
+    await connection.set_type_codec("jsonb", encoder=_json, decoder=from_json, schema="pg_catalog")
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
 
 
 async def connect(

@@ -136,11 +136,11 @@ class ClaimStore:
     async def release(self, request: wire.ReleaseClaims) -> None:
         """Give the claims back. Those that were lost already stay lost, without an error."""
         ids, _ = _columns(request.claims)
-        seen = [claim.model_dump(mode="json") for claim in request.claims]
         longer = RECOVERY_TTL if request.outage else timedelta()
+        who = (request.tenant_id, ids, request.actor, request.reason)
         async with self._database.transaction() as connection:
             await confirmations.roll_back_work(connection, request)
-            await connection.fetch(_RELEASE, request.tenant_id, ids, request.actor, request.reason, seen, longer)
+            await connection.fetch(_RELEASE, *who, request.claims, longer)
 
 
 def _alike(request: wire.ClaimDrafts) -> Hashable:

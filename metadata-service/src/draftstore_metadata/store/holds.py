@@ -110,9 +110,7 @@ async def _prepare(connection: Connection, request: wire.Prepare) -> wire.Confir
     if refused := await names.refused(connection, ids, request.on_conflict):
         raise NamesRefused(refused)
     judged = await keys.reserved(connection, request.copied)
-    given = [
-        {"draft_id": str(copy.draft_id), "size": copy.size, "etag": judged[copy.draft_id]} for copy in request.copied
-    ]
+    given = [{"draft_id": copy.draft_id, "size": copy.size, "etag": judged[copy.draft_id]} for copy in request.copied]
     deadline = timedelta(seconds=request.hold_ttl)
     moved = await connection.fetch(_PREPARED, request.tenant_id, ids, request.actor, "prepared", given, deadline)
     assert len(moved) == len(ids)  # noqa: S101  locked by `keys.held`

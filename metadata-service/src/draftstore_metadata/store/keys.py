@@ -138,14 +138,14 @@ def _arguments(request: wire.ReserveKeys, asked: list[dict[str, Any]]) -> tuple[
 
 async def held(connection: Connection, tenant_id: UUID, claims: list[wire.Copied], state: str) -> None:
     """Lock the claimed rows; raises `LeaseLost` unless every claim still holds."""
-    if len(await connection.fetch(_HELD, tenant_id, *_given(claims), state)) < len(claims):
+    if len(await connection.fetch(_HELD, tenant_id, _ids(claims), claims, state)) < len(claims):
         raise LeaseLost
 
 
 async def reserved(connection: Connection, copied: list[wire.Copied]) -> dict[UUID, str]:
     """The judged ETag of each draft. Raises `LeaseLost` if a key is no longer reserved."""
-    keys, ids = [copy.storage_key for copy in copied], [copy.draft_id for copy in copied]
-    return _judged(await connection.fetch(_RESERVED, keys, ids), copied)
+    keys = [copy.storage_key for copy in copied]
+    return _judged(await connection.fetch(_RESERVED, keys, _ids(copied)), copied)
 
 
 async def published(connection: Connection, tenant_id: UUID, copied: list[wire.Copied], state: str) -> dict[UUID, str]:
@@ -153,7 +153,7 @@ async def published(connection: Connection, tenant_id: UUID, copied: list[wire.C
 
     Raises `LeaseLost` unless every claim still holds, with its key.
     """
-    return _judged(await connection.fetch(_PUBLISH, tenant_id, *_given(copied), state), copied)
+    return _judged(await connection.fetch(_PUBLISH, tenant_id, _ids(copied), copied, state), copied)
 
 
 def _judged(rows: list[asyncpg.Record], copied: list[wire.Copied]) -> dict[UUID, str]:
@@ -167,10 +167,9 @@ async def replaced(connection: Connection, storage_keys: list[str], url_grace: t
     await connection.execute(_REPLACED, storage_keys, url_grace)
 
 
-def _given(copied: list[wire.Copied]) -> tuple[list[UUID], list[dict[str, Any]]]:
-    given = [copy.model_dump(mode="json", include={"draft_id", "fence", "storage_key"}) for copy in copied]
-    return [copy.draft_id for copy in copied], given
+def _ids(copied: list[wire.Copied]) -> list[UUID]:
+    return [copy.draft_id for copy in copied]
 
 
 def _row(want: wire.WantedKey, key: str | None) -> dict[str, Any]:
-    return {"id": str(uuid7()), "storage_key": key, **want.model_dump(mode="json")}
+    return {"id": uuid7(), "storage_key": key, **dict(want)}

@@ -139,9 +139,9 @@ async def _confirm(
     receipts = {row["draft_id"]: Receipt.model_validate(dict(row)) for row in rows}
     given = [
         {
-            "draft_id": str(copy.draft_id),
+            "draft_id": copy.draft_id,
             "fence": copy.fence,
-            "receipt": receipts[copy.draft_id].model_dump(mode="json"),
+            "receipt": receipts[copy.draft_id],
             "size": copy.size,
             "etag": judged[copy.draft_id],
         }
@@ -155,7 +155,7 @@ async def _confirm(
 
 def _object(request: wire.Publication, copy: wire.Copied, object_id: UUID) -> dict[str, Any]:
     location = f"{request.main_bucket}/{copy.storage_key}"
-    return {"object_id": str(object_id), "final_location": location, **copy.model_dump(mode="json", exclude={"fence"})}
+    return {"object_id": object_id, "final_location": location, **dict(copy)}
 
 
 def _without(missing: dict[UUID, wire.Copied], done: list[asyncpg.Record]) -> dict[UUID, wire.Copied]:
