@@ -14,9 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def renewed(
-    metadata: MetadataClient, claims: Callable[[], RenewClaims], *, lease_ttl: float
-) -> Iterator[None]:
+def renewed(metadata: MetadataClient, claims: Callable[[], RenewClaims], *, lease_ttl: float) -> Iterator[None]:
     """Prolong the claims every third of their lease until the block ends. One renewal that fails does not cost it."""
     renewals: list[asyncio.Task[None]] = []
 

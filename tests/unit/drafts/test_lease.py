@@ -31,6 +31,5 @@ class LosesTheFirstAnswer:
 async def test_a_renewal_whose_answer_is_lost_is_tried_again_before_the_lease_is_over() -> None:
     metadata: Any = LosesTheFirstAnswer()
     claims = RenewClaims(tenant_id=uuid4(), claims=[Claim(draft_id=uuid4(), fence=1)], lease_ttl=LEASE)
-    keeping = renewed(cast("MetadataClient", metadata), lambda: claims, lease_ttl=LEASE)
-    with keeping, asyncio.timeout(LEASE):
-        await metadata.answered.wait()
+    with renewed(cast("MetadataClient", metadata), lambda: claims, lease_ttl=LEASE):
+        await asyncio.wait_for(metadata.answered.wait(), LEASE)

@@ -160,7 +160,7 @@ class Database:
 
 
 async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Values go into `jsonb` and come out of it as they are in Python; models, UUIDs and instants go in as their JSON."""
+    """Values of `jsonb` are given and taken as Python has them; models, UUIDs and instants are given as their JSON."""
     await connection.set_type_codec("jsonb", encoder=_json, decoder=from_json, schema="pg_catalog")
 
 
