@@ -8,16 +8,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
+from pydantic import BaseModel
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 from yarl import URL
 
 from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.kit.app import Service
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
-from draftstore_common.kit.direct import Asked
+from draftstore_common.kit.direct import Asked, Modelled
 from draftstore_common.kit.errors import Unavailable
 from draftstore_common.kit.origin import Origin
 from draftstore_common.kit.table import Found
@@ -25,24 +27,46 @@ from draftstore_common.kit.trace import trace_headers
 
 log = logging.getLogger(__name__)
 
+Model = TypeVar("Model", bound=BaseModel)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a service: small, complete in memory, never the bytes of an object."""
+    """One request to a service: small, complete in memory, never the bytes of an object.
+
+    A model as its `content` becomes JSON only where it leaves this process.
+    """
 
     method: str
     path: str
-    body: bytes = b""
+    content: bytes | BaseModel = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of its content."""
+        if isinstance(self.content, BaseModel):
+            return self.content.model_dump_json(exclude_defaults=True).encode()
+        return self.content
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole answer. Header names are lower case."""
+    """The whole answer. Header names are lower case. A model in its `content` comes from this process."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    content: bytes | Modelled
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of its content."""
+        return self.content.json() if isinstance(self.content, Modelled) else self.content
+
+    def model(self, kind: type[Model]) -> Model:
+        """What it tells, as a model of this kind."""
+        told = self.content.result if isinstance(self.content, Modelled) else None
+        return told if type(told) is kind else kind.model_validate_json(self.body)
 
 
 class Transport(Protocol):
@@ -172,7 +196,7 @@ class AsgiTransport:
             case Service() as app if found := app.find(call.method, path):
                 fields = {name.lower(): value for name, value in call.headers.items()}
                 scope = {"type": "http", "method": call.method, "path": path, "query_string": query.encode()}
-                return _direct(app, found, Asked(scope, fields, call.body, _gone), Origin.here(fields))
+                return _direct(app, found, Asked(scope, fields, call.content, _gone), Origin.here(fields))
             case app:
                 return _AsgiExchange(call, _context_headers(timeout)).reply_of(app)
 
@@ -186,7 +210,11 @@ def _cancellations() -> int:
 async def _direct(app: Service, found: Found, request: Asked, origin: Origin) -> Reply:
     """The answer of a direct route: what ASGI would carry to and fro stays what it is."""
     response = await app.answer(found, request, origin)
-    return Reply(response.status_code, _by_name(response.raw_headers), bytes(response.body))
+    return Reply(response.status_code, _by_name(response.raw_headers), _content(response))
+
+
+def _content(response: Response) -> bytes | Modelled:
+    return response if isinstance(response, Modelled) else bytes(response.body)
 
 
 async def _gone() -> Message:
@@ -214,6 +242,7 @@ class _AsgiExchange:
 
     def __init__(self, call: Call, context_headers: Mapping[str, str]) -> None:
         self._call = call
+        self._content = call.body
         self._headers = {**call.headers, **context_headers}
         self._status = 500
         self._answer_headers: dict[str, str] = {}
@@ -231,7 +260,7 @@ class _AsgiExchange:
     def _scope(self) -> Scope:
         path, _, query = self._call.path.partition("?")
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
-        headers.append((b"content-length", str(len(self._call.body)).encode()))
+        headers.append((b"content-length", str(len(self._content)).encode()))
         return {
             **_IN_PROCESS,
             "method": self._call.method,
@@ -246,7 +275,7 @@ class _AsgiExchange:
         if self._sent:
             await asyncio.Event().wait()  # a caller in this process never disconnects; cancellation ends the wait
         self._sent = True
-        return {"type": "http.request", "body": self._call.body, "more_body": False}
+        return {"type": "http.request", "body": self._content, "more_body": False}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

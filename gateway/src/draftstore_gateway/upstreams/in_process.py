@@ -3,12 +3,17 @@
 import asyncio
 import contextvars
 import logging
-from typing import Self
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Self
 from urllib.parse import unquote
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from draftstore_common.kit.app import Service
+from draftstore_common.kit.direct import Asked
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.origin import Origin
 from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
 
@@ -32,8 +37,21 @@ class AsgiUpstream:
 
     async def forward(self, request: Forwarded, receive: Receive, send: Send, _: Patience) -> None:
         """As `Upstream.forward`; the application is told when the client leaves, and stopped if we are."""
-        task = asyncio.create_task(_run(self._app, _scope(request), receive, send), context=contextvars.Context())
-        await task
+        await asyncio.create_task(self._answer(request, receive, send), context=contextvars.Context())
+
+    def _answer(self, request: Forwarded, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        scope = _scope(request)
+        match self._app:
+            case Service() as app if found := app.find(request.method, scope["path"]):
+                asked = Asked.over_asgi(scope, receive)
+                return _direct(app.answer(found, asked, Origin.here(asked.fields)), scope, receive, send)
+            case app:
+                return _run(app, scope, receive, send)
+
+
+async def _direct(answer: Awaitable[Response], scope: Scope, receive: Receive, send: Send) -> None:
+    response = await answer
+    await response(scope, receive, send)
 
 
 async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
