@@ -22,6 +22,7 @@ from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, rem
 from draftstore_common.kit.direct import Asked, Modelled
 from draftstore_common.kit.errors import Unavailable
 from draftstore_common.kit.origin import Origin
+from draftstore_common.kit.patience import Looks, Patience
 from draftstore_common.kit.table import Found
 from draftstore_common.kit.trace import trace_headers
 
@@ -167,6 +168,7 @@ class AsgiTransport:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._looks = Looks()
 
     async def __aenter__(self) -> Self:
         return self
@@ -176,19 +178,19 @@ class AsgiTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
-        loop, cancelled_before = asyncio.get_running_loop(), _cancellations()
-        task = loop.create_task(self._answered(call, timeout), context=contextvars.Context())
-        # Neither `wait_for`, which before Python 3.12 can swallow a cancellation that meets the end of the task, nor
-        # `timeout`, which costs as much as the rest of the call.
-        alarm = loop.call_later(timeout, task.cancel)
         try:
-            return await task
+            with Patience(timeout, self._looks) as patience:
+                return await self._reply(call, timeout, patience)
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
+
+    async def _reply(self, call: Call, timeout: float, patience: Patience) -> Reply:
+        try:
+            return await asyncio.create_task(self._answered(call, timeout), context=contextvars.Context())
         except asyncio.CancelledError:
-            if _cancellations() > cancelled_before:
+            if patience.interrupted:
                 raise
-            raise ServiceUnavailable from TimeoutError()
-        finally:
-            alarm.cancel()
+            raise ServiceUnavailable from None  # the application gave up on its own
 
     def _answered(self, call: Call, timeout: float) -> Coroutine[Any, Any, Reply]:
         path, _, query = call.path.partition("?")
@@ -199,12 +201,6 @@ class AsgiTransport:
                 return _direct(app, found, Asked(scope, fields, call.content, _gone), Origin.here(fields))
             case app:
                 return _AsgiExchange(call, _context_headers(timeout)).reply_of(app)
-
-
-def _cancellations() -> int:
-    """How often this task was told to end; what it waits for may be cancelled without that."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 async def _direct(app: Service, found: Found, request: Asked, origin: Origin) -> Reply:

@@ -9,7 +9,7 @@ dependencies refuse (in their order), then all wrong values together.
 import email.message
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 from fastapi import Request, Response
@@ -54,9 +54,7 @@ class Asked(Request):
     @classmethod
     def over_asgi(cls, scope: Scope, receive: Receive) -> Self:
         """A request as a server or FastAPI brings it."""
-        headers = scope["headers"]
-        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
-        return cls(scope, fields, None, receive)
+        return cls(scope, by_name(scope["headers"]), None, receive)
 
     @property
     def headers(self) -> Headers:
@@ -68,6 +66,11 @@ class Asked(Request):
         if self._content is None:
             self._content = await _received(self.receive)
         return self._content
+
+
+def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as ASGI has them, by their names, the first of each name."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
 
 
 def header(request: Request, name: str) -> str | None:
