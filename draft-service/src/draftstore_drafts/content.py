@@ -20,6 +20,7 @@ from draftstore_common.contracts.storage import (
 )
 from draftstore_common.kit.context import remaining, set_timeout
 from draftstore_common.kit.errors import RelayedProblem, chain
+from draftstore_common.kit.patience import Looks, Patience
 from draftstore_common.kit.together import Together
 from draftstore_drafts.accesses import Accesses
 from draftstore_drafts.domain import disposition, published_type
@@ -48,6 +49,7 @@ class Content:
         self._accesses = accesses
         self._download_ttl = download_ttl
         self._info: StoreInfo | None = None
+        self._looks = Looks()
         self._removal = Together(self._remove, lanes=REMOVALS, most=MOST_REMOVED, shared=Exception)
 
     async def of(self, draft: DraftRecord) -> StoredObject | None:
@@ -75,14 +77,14 @@ class Content:
         """Remove drafts' bytes now. If that fails they go with the cleaning: the rows have it on record."""
         if not keys:
             return
-        _hurry()  # removing is the last that is done for a request
         try:
-            await (self._removal.do(keys[0]) if len(keys) == 1 else self._remove(keys))
+            with Patience(min(REMOVE_TIMEOUT, remaining()), self._looks):
+                await (self._removal.do(keys[0]) if len(keys) == 1 else self._remove(keys))
         except Exception as error:  # what was asked for is done: this must not make it look undone
             log.warning("draft bytes left for the cleaner", extra={"keys": len(keys), "causes": chain(error)})
 
     async def _remove(self, keys: Sequence[str]) -> Sequence[None]:
-        _hurry()
+        set_timeout(REMOVE_TIMEOUT)
         answer = await self._storage.delete(DeleteRequest(role="draft", keys=list(keys)))
         if answer.failures:
             reasons = sorted({failure.reason for failure in answer.failures})
@@ -106,8 +108,9 @@ class Content:
     async def preview(self, reader: Principal, draft: DraftRecord) -> DownloadUrl:
         """A URL that reads a draft's bytes, never longer than the draft lives."""
         ttl = max(1, min(self._download_ttl, draft.ttl_left))
-        shown = disposition(published_type(draft), draft.object_name, draft.content_disposition)
-        signed = await self._sign("draft", draft.storage_key, ttl, published_type(draft), shown)
+        content_type = published_type(draft)
+        shown = disposition(content_type, draft.object_name, draft.content_disposition)
+        signed = await self._sign("draft", draft.storage_key, ttl, content_type, shown)
         return await self._granted(reader, signed, "draft", draft.object_name, draft.id)
 
     async def download(self, reader: Principal, found: ObjectRecord) -> DownloadUrl:
@@ -133,10 +136,6 @@ class Content:
         return await self._storage.presign_get(
             PresignGet(role=role, key=key, expires_in=ttl, content_type=content_type, content_disposition=shown)
         )
-
-
-def _hurry() -> None:
-    set_timeout(min(REMOVE_TIMEOUT, remaining()))
 
 
 def _put(draft: DraftRecord) -> PresignPut:

@@ -63,7 +63,7 @@ async def test_a_batch_that_fails_ends_the_run_and_loses_nothing(reconciling: Re
     async def away_from_the_third_on(reply: Reply) -> Reply:
         nonlocal asked
         asked += 1
-        return reply if asked < 3 else replace(reply, status=503, body=b"")
+        return reply if asked < 3 else replace(reply, status=503, content=b"")
 
     with pytest.raises(Problem):
         await clean(reconciling, away_from_the_third_on)

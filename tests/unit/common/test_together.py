@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from draftstore_common.kit.context import set_timeout
 from draftstore_common.kit.errors import Unavailable
 from draftstore_common.kit.together import Together
 
@@ -108,21 +107,3 @@ async def test_whoever_leaves_before_its_turn_is_not_done_and_whoever_leaves_lat
     assert await companion == 4
     assert await group.do(4) == 8
     assert work.groups == [[1, 2], [4]]
-
-
-async def test_whoever_has_no_time_left_leaves_and_the_others_stay() -> None:
-    async def impatient() -> int:
-        set_timeout(0.01)
-        return await group.do(2)
-
-    work = Work()
-    group = together(work)
-    first = asyncio.create_task(group.do(1))
-    await begun(work, 1)
-    late, patient = asyncio.create_task(impatient()), asyncio.create_task(group.do(3))
-    with pytest.raises(TimeoutError):
-        await late
-    work.open.set()
-    assert await first == 2
-    assert await patient == 6
-    assert work.groups == [[1], [3]]

@@ -10,8 +10,6 @@ import contextvars
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from draftstore_common.kit.context import remaining
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -25,7 +23,7 @@ class Together(Generic[Item, Result]):
     `work` answers in the order of its items, and does all of them or none. If it fails with one of `shared`, which
     says nothing of any single item, all of its callers get that; after any other failure each item is tried alone, so
     that only whoever brought the bad one gets the error. A caller that is cancelled leaves: its item is done for
-    nobody, or, if it has not left yet, not at all. So does one whose request's time is over, with `TimeoutError`.
+    nobody, or, if it has not left yet, not at all.
     """
 
     def __init__(
@@ -56,11 +54,7 @@ class Together(Generic[Item, Result]):
             lane = loop.create_task(self._lane(), name="together", context=contextvars.Context())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
-        alarm = loop.call_later(remaining(), _too_late, done)  # of what `asyncio.timeout` costs, a fifth
-        try:
-            return await done
-        finally:
-            alarm.cancel()
+        return await done
 
     async def _lane(self) -> None:
         try:
@@ -98,11 +92,6 @@ class Together(Generic[Item, Result]):
         for (_, done), result in zip(group, results, strict=True):
             if not done.done():
                 done.set_result(result)
-
-
-def _too_late(done: asyncio.Future[Any]) -> None:
-    if not done.done():
-        done.set_exception(TimeoutError())
 
 
 def _fail(group: _Group[Any, Any], error: Exception) -> None:

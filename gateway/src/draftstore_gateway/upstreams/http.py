@@ -10,7 +10,7 @@ from yarl import URL
 from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.kit.errors import chain
-from draftstore_gateway.patience import Patience
+from draftstore_common.kit.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
 from draftstore_gateway.upstreams.body import ClientBody
 from draftstore_gateway.upstreams.retries import RetryBudget

@@ -1,6 +1,6 @@
-"""How long a request may take, as a plain context manager.
+"""How long something may take, as a plain context manager.
 
-`asyncio.timeout` does the same for more than twice the price: before Python 3.12 it asks the kernel three times which
+`asyncio.timeout` does the same for several times the price: before Python 3.12 it asks the kernel three times which
 process this is. And most requests are over before a timer of theirs was worth its while, so none has one at first.
 """
 
@@ -77,6 +77,11 @@ class Patience:
         # As in the library: only our own cancellation is a timeout, not one that came from elsewhere meanwhile.
         if self.over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether its task was told to end since it was entered, by it or by others."""
+        return self._task.cancelling() > self._cancelling
 
     def renew(self, seconds: float) -> None:
         """Begin anew, with so many seconds: not fewer than are left."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from draftstore_gateway.patience import FIRST_LOOK, Looks, Patience
+from draftstore_common.kit.patience import FIRST_LOOK, Looks, Patience
 
 
 async def test_what_takes_too_long_is_a_timeout() -> None:
