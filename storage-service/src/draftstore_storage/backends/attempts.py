@@ -4,11 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import chain
+from draftstore_common.kit.patience import Looks, Patience
 from draftstore_storage.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -19,21 +21,26 @@ ATTEMPTS = 5
 FIRST_PAUSE = 0.1
 
 
-async def attempts(role: BucketRole, key: str | None, attempt: Callable[[], Awaitable[T]]) -> T:
-    """What `attempt` returns. It is made again after `Unavailable`, so it must be safe to repeat."""
-    return await in_time(role, key, lambda: _until_done(role, attempt))
+class Attempts:
+    """Asks one store."""
 
+    def __init__(self) -> None:
+        self._looks = Looks()
 
-async def in_time(role: BucketRole, key: str | None, step: Callable[[], Awaitable[T]]) -> T:
-    """What `step` returns, or `Unavailable` at the deadline. After it, nothing is begun."""
-    seconds = remaining()
-    if seconds <= 0:  # on an open connection a request would leave before the timeout is looked at
-        raise Unavailable(role, key)
-    try:
-        async with asyncio.timeout(seconds):
-            return await step()
-    except TimeoutError as error:
-        raise Unavailable(role, key) from error
+    async def make(self, role: BucketRole, key: str | None, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What `attempt` returns. It is made again after `Unavailable`, so it must be safe to repeat."""
+        return await self.in_time(role, key, partial(_until_done, role, attempt))
+
+    async def in_time(self, role: BucketRole, key: str | None, step: Callable[[], Awaitable[T]]) -> T:
+        """What `step` returns, or `Unavailable` at the deadline. After it, nothing is begun."""
+        seconds = remaining()
+        if seconds <= 0:  # on an open connection a request would leave before anybody looks at the time
+            raise Unavailable(role, key)
+        try:
+            with Patience(seconds, self._looks):
+                return await step()
+        except TimeoutError as error:
+            raise Unavailable(role, key) from error
 
 
 async def _until_done(role: BucketRole, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from draftstore_common.contracts.base import BucketRole
-from draftstore_storage.backends.attempts import attempts
+from draftstore_storage.backends.attempts import Attempts
 from draftstore_storage.backends.threads import Threads
 from draftstore_storage.backends.translation import Failure, translate
 
@@ -26,10 +26,11 @@ class Calls(Generic[Client]):
         self._client = client
         self._explain = explain
         self._threads = Threads(threads)
+        self._attempts = Attempts()
 
     async def run(self, role: BucketRole, key: str | None, call: Callable[[Client], T]) -> T:
         """What `call` returns. It is called again after a transient error, so it must be safe to repeat."""
-        return await attempts(role, key, lambda: self._attempt(role, key, call))
+        return await self._attempts.make(role, key, lambda: self._attempt(role, key, call))
 
     def close(self) -> None:
         """Start no more calls; those under way end by themselves, or with the process."""

@@ -14,7 +14,7 @@ from yarl import URL
 from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.contracts.base import BucketRole
 from draftstore_common.contracts.storage import ObjectRef
-from draftstore_storage.backends.attempts import attempts, in_time
+from draftstore_storage.backends.attempts import Attempts
 from draftstore_storage.backends.rest import documents
 from draftstore_storage.backends.translation import NO_ANSWER, Failure, translate
 from draftstore_storage.domain import PIECE
@@ -33,7 +33,7 @@ LONGEST_FIELD = 64 * 1024
 uploader made long must not make its object unreadable to us."""
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
-"""The request's own deadline ends every wait (`attempts`); only an address that leads nowhere is given up before."""
+"""The request's own deadline ends every wait (`Attempts`); only an address that leads nowhere is given up before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class RestClient:
         self._signer = signer
         self._network = network
         self._connections = connections
+        self._attempts = Attempts()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,7 +114,7 @@ class RestClient:
             except _FAILURES as error:
                 raise _meaning(error, role, key) from error
 
-        return await attempts(role, key, attempt)
+        return await self._attempts.make(role, key, attempt)
 
     async def stream(self, request: S3Request) -> AsyncGenerator[bytes, None]:
         """The body in pieces of at most `PIECE` bytes. One that breaks off raises `Unavailable`."""
@@ -131,9 +132,9 @@ class RestClient:
             except _FAILURES as error:
                 raise _meaning(error, role, key) from error
 
-        response = await attempts(role, key, begin)
+        response = await self._attempts.make(role, key, begin)
         try:
-            while piece := await in_time(role, key, read):
+            while piece := await self._attempts.in_time(role, key, read):
                 yield piece
         finally:
             response.close()
