@@ -1,8 +1,8 @@
 """Drafts that cannot take part, collected: a caller learns of all of them at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from draftstore_common.contracts.confirm import Refusal
@@ -61,28 +61,33 @@ async def for_each(
     Raises `Refused` with every draft whose step told its caller something (below 500), once all were asked; whatever
     else happens to one stops the others at once.
     """
-    slots, refusals = asyncio.Semaphore(AT_ONCE), list[Refusal]()
+    refusals: list[Refusal] = []
 
     async def one(item: Item) -> Result | None:
-        async with slots:
-            try:
-                return await step(item)
-            except Problem as problem:
-                if problem.http_status >= 500:
-                    raise
-                refusals.append(refusal(id_of(item), problem))
-                return None
+        try:
+            return await step(item)
+        except Problem as problem:
+            if problem.http_status >= 500:
+                raise
+            refusals.append(refusal(id_of(item), problem))
+            return None
 
-    results = [await one(items[0])] if len(items) == 1 else await _all(map(one, items))
+    results = [await one(items[0])] if len(items) == 1 else await _all(items, one)
     if refusals:
         raise Refused(refusals)
     return results  # type: ignore[return-value]  # None only where something was refused
 
 
-async def _all(steps: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+async def _all(items: Sequence[Item], step: Callable[[Item], Awaitable[Result]]) -> list[Result]:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: Item) -> Result:
+        async with slots:
+            return await step(item)
+
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(step) for step in steps]
+            tasks = [group.create_task(one(item)) for item in items]
     except ExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
