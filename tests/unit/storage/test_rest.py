@@ -172,3 +172,42 @@ async def test_what_a_batch_could_not_delete_is_named_and_what_is_gone_is_not() 
     async with scripted(answer(200, f"<DeleteResult>{lines}</DeleteResult>")) as server, store_of(server) as store:
         failures = await store.objects.delete_many("draft", ["a&b", "c"])
     assert [(each.key, each.reason) for each in failures] == [("a&b", "AccessDenied")]
+
+
+PAGE = answer(200, "<html><body>Sign in to the network</body></html>")
+
+
+async def test_a_page_of_something_before_the_store_never_counts_as_a_batch_that_is_deleted() -> None:
+    async with scripted(PAGE) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.objects.delete_many("draft", ["a", "b"])
+
+
+async def test_a_page_of_something_before_the_store_never_counts_as_a_key_that_is_deleted() -> None:
+    async with scripted(PAGE) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.objects.delete("draft", "a")
+
+
+async def test_a_page_of_something_before_the_store_is_no_upload_without_parts() -> None:
+    async with scripted(PAGE) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.multipart.list_parts(Upload("draft", "k", "id"))
+
+
+async def test_where_nothing_is_found_not_even_the_bucket_no_key_counts_as_deleted() -> None:
+    async with scripted(answer(404, "no such page")) as server, store_of(server) as store:
+        with pytest.raises(errors.BucketNotFound):
+            await store.objects.delete("draft", "a")
+
+
+async def test_a_key_that_is_gone_counts_as_deleted() -> None:
+    async with scripted(failure(404, "NoSuchKey"), answer(200)) as server, store_of(server) as store:
+        await store.objects.delete("draft", "a")
+
+
+async def test_a_failure_of_a_key_nobody_asked_about_leaves_it_open_which_are_deleted() -> None:
+    body = "<DeleteResult><Error><Key>/a</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    async with scripted(answer(200, body)) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.objects.delete_many("draft", ["a", "b"])
