@@ -196,7 +196,8 @@ async def test_a_page_of_something_before_the_store_is_no_upload_without_parts()
 
 
 async def test_where_nothing_is_found_not_even_the_bucket_no_key_counts_as_deleted() -> None:
-    async with scripted(answer(404, "no such page")) as server, store_of(server) as store:
+    nothing = answer(404, "no such page"), answer(404)
+    async with scripted(*nothing) as server, store_of(server) as store:
         with pytest.raises(errors.BucketNotFound):
             await store.objects.delete("draft", "a")
 
