@@ -19,7 +19,8 @@ DELETE = "/internal/objects/delete"
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "BATCH", 2)
+    monkeypatch.setattr(service, "SMALLEST_BATCH", 2)
+    monkeypatch.setattr(service, "LARGEST_BATCH", 2)
 
 
 async def overdue(reconciling: Reconciling, count: int) -> list[dict[str, Any]]:
@@ -46,6 +47,22 @@ async def test_many_batches_are_cleaned_to_the_last(reconciling: Reconciling) ->
     drafts = await overdue(reconciling, 13)
     report = await clean(reconciling)
     assert (report.objects, report.failed, report.stopped_at_ceiling) == (13, 0, False)
+    assert await left(reconciling, drafts) == 0
+
+
+async def test_what_is_due_is_shared_by_the_batches_at_once(
+    reconciling: Reconciling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LARGEST_BATCH", 500)
+    drafts, asked = await overdue(reconciling, 13), 0
+
+    async def counted(reply: Reply) -> Reply:
+        nonlocal asked
+        asked += 1
+        return reply
+
+    assert (await clean(reconciling, counted)).objects == 13
+    assert asked == 4
     assert await left(reconciling, drafts) == 0
 
 
