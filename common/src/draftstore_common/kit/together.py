@@ -58,7 +58,9 @@ class Together(Generic[Item, Result]):
         """The item's own result."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         kind = self._kind(item)
-        queue = self._queues.setdefault(kind, _Queue())
+        queue = self._queues.get(kind)
+        if queue is None:
+            queue = self._queues[kind] = _Queue()
         queue.waiting.append((item, done))
         if queue.lanes < self._lanes:
             queue.lanes += 1
