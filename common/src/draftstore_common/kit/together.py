@@ -94,7 +94,7 @@ class Together(Generic[Item, Result]):
                 _fail(group, error)
             else:
                 for one in group:
-                    await self._settle([one])
+                    await self._settle([] if one[1].done() else [one])
 
     async def _try(self, group: _Group[Item, Result]) -> None:
         if not group:  # everybody left
