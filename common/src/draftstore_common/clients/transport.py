@@ -178,6 +178,8 @@ class AsgiTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
+        if timeout <= 0:  # what is begun goes on until the first look
+            raise ServiceUnavailable
         try:
             with Patience(timeout, self._looks) as patience:
                 return await self._reply(call, timeout, patience)

@@ -124,12 +124,14 @@ class Database:
         """A connection in autocommit: each statement is its own transaction. Held until the request's deadline."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
         seconds = _patience()
+        if seconds <= 0:  # what is begun goes on until the first look
+            raise DatabaseUnavailable
         try:  # one frame for all of it: every statement of the suite passes here
             with Patience(min(CONNECT_TIMEOUT, seconds), self._looks) as patience:
                 async with self._turns:
                     connection = await self._pool.acquire()
                     try:
-                        patience.renew(seconds)
+                        patience.renew(_patience())
                         yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
                     finally:
                         await self._pool.release(connection, timeout=CONNECT_TIMEOUT)

@@ -5,6 +5,7 @@ process this is. And most requests are over before a timer of theirs was worth i
 """
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
 from itertools import takewhile
@@ -34,7 +35,7 @@ class Looks:
         """It is here from now on."""
         self._here[patience] = time.monotonic()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FIRST_LOOK, self._look)
+            self._timer = self._alarm()
 
     def end(self, patience: "Patience") -> None:
         """It is gone."""
@@ -42,10 +43,16 @@ class Looks:
 
     def _look(self) -> None:
         begun_before = time.monotonic() - FIRST_LOOK
-        for patience in list(takewhile(lambda each: self._here[each] <= begun_before, self._here)):
-            del self._here[patience]
-            patience.look()
-        self._timer = asyncio.get_running_loop().call_later(FIRST_LOOK, self._look) if self._here else None
+        try:
+            for patience in list(takewhile(lambda each: self._here[each] <= begun_before, self._here)):
+                del self._here[patience]
+                patience.look()
+        finally:  # one that raises keeps nobody else from theirs
+            self._timer = self._alarm() if self._here else None
+
+    def _alarm(self) -> asyncio.TimerHandle:
+        # In a context of its own: the request that happens to begin it is not who is looked after.
+        return asyncio.get_running_loop().call_later(FIRST_LOOK, self._look, context=contextvars.Context())
 
 
 class Patience:

@@ -3,11 +3,10 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Self
 from urllib.parse import unquote
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.kit.app import Service
@@ -15,6 +14,7 @@ from draftstore_common.kit.direct import Asked, by_name
 from draftstore_common.kit.errors import Problem
 from draftstore_common.kit.origin import Origin
 from draftstore_common.kit.patience import Patience
+from draftstore_common.kit.table import Found
 from draftstore_gateway.upstreams.base import Forwarded
 
 log = logging.getLogger(__name__)
@@ -45,13 +45,13 @@ class AsgiUpstream:
             case Service() as app if found := app.find(request.method, path):
                 scope = {"type": "http", "method": request.method, "path": path, "query_string": request.query}
                 asked = Asked(scope, by_name(request.headers), None, receive)
-                return _direct(app.answer(found, asked, Origin.here(asked.fields)), asked, send)
+                return _direct(app, found, asked, Origin.here(asked.fields), send)
             case app:
                 return _run(app, _scope(request, path), receive, send)
 
 
-async def _direct(answer: Awaitable[Response], asked: Asked, send: Send) -> None:
-    response = await answer
+async def _direct(app: Service, found: Found, asked: Asked, origin: Origin, send: Send) -> None:
+    response = await app.answer(found, asked, origin)
     await response(asked.scope, asked.receive, send)
 
 
