@@ -46,24 +46,19 @@ class JsonFormatter(logging.Formatter):
         self._clock = ""
 
     def format(self, record: logging.LogRecord) -> str:
-        own, given = self._own(record), _extras(record)
-        given = {"message": record.getMessage(), "request_id": request_id.get(), **given}
+        own = self._own(record)
+        given = {"message": record.getMessage(), "request_id": request_id.get(), **_extras(record)}
         if record.exc_info:
             given["exception"] = self.formatException(record.exc_info)
-        return _quickly(own, given) or redact(_DUMP.encode(own | given))
+        rest = _quickly(given)
+        return redact(own + _DUMP.encode(given)[1:]) if rest is None else own + rest[1:]
 
-    def _own(self, record: logging.LogRecord) -> dict[str, Any]:
-        """What comes from nobody else: a time, names out of the sources, hexadecimal digits."""
-        own = {
-            "at": f"{self._until_seconds(int(record.created))}.{int(record.msecs):03d}Z",
-            "level": record.levelname,
-            "service": self._service,
-            "logger": record.name,
-        }
-        current = trace.get()
-        if current is not None:
-            own["trace_id"] = current.trace_id
-        return own
+    def _own(self, record: logging.LogRecord) -> str:
+        """The line's beginning, which comes from nobody else: a time, names out of the sources, hexadecimal digits."""
+        clock = f"{self._until_seconds(int(record.created))}.{int(record.msecs):03d}Z"
+        names, current = _names(record.levelname, self._service, record.name), trace.get()
+        traced = f'"trace_id":"{current.trace_id}",' if current is not None else ""
+        return f'{{"at":"{clock}",{names},{traced}'
 
     def _until_seconds(self, second: int) -> str:
         if second != self._second:
@@ -71,8 +66,14 @@ class JsonFormatter(logging.Formatter):
         return self._clock
 
 
-def _quickly(own: dict[str, Any], given: dict[str, Any]) -> str | None:
-    """A line of plain values without anything that could be a secret, as most are; None for any other."""
+@lru_cache
+def _names(level: str, service: str, logger: str) -> str:
+    """These three as members of a JSON object."""
+    return redact(_DUMP.encode({"level": level, "service": service, "logger": logger})[1:-1])
+
+
+def _quickly(given: dict[str, Any]) -> str | None:
+    """Plain values without anything that could be a secret, as most are, as a JSON object; None for any other."""
     texts = []
     for value in given.values():
         kind = type(value)
@@ -80,10 +81,10 @@ def _quickly(own: dict[str, Any], given: dict[str, Any]) -> str | None:
             texts.append(value)
         elif kind not in _PLAIN:
             return None
-    if _names_may_hold_secret(own["service"], own["logger"], *given) or may_hold_secret("\n".join(texts)):
+    if _names_may_hold_secret(*given) or may_hold_secret("\n".join(texts)):
         return None
     try:
-        return to_json(own | given).decode()
+        return to_json(given).decode()
     except ValueError:  # half of a surrogate pair, say
         return None
 
@@ -110,8 +111,8 @@ def log_request(log: logging.Logger, fields: dict[str, Any]) -> None:
     if log.isEnabledFor(logging.INFO):
         now = time.time()
         record = _RequestRecord.__new__(_RequestRecord)
-        record.fields = fields
-        vars(record).update(_REQUEST, name=log.name, created=now, msecs=now % 1 * 1000, **fields)
+        record.__dict__ = _REQUEST | fields
+        record.fields, record.name, record.created, record.msecs = fields, log.name, now, now % 1 * 1000
         log.handle(record)
 
 
