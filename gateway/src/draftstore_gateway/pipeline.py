@@ -80,17 +80,16 @@ class Exchange:
 
     def log(self) -> None:
         """The access line: neither query nor headers, where secrets could be."""
-        fields: dict[str, object] = {
+        facts: dict[str, object] = {
             "method": self.method,
-            "path": self.path,
             "status": self.answer.status,
             "complete": self.answer.finished,
             "ms": round(self.age * 1000, 1),
             "client": self.client_text,
         }
         if self.principal is not None:
-            fields["tenant_id"], fields["key_id"] = self.principal.tenant_id, self.principal.key_id
-        log_request(log, fields)
+            facts["tenant_id"], facts["key_id"] = self.principal.tenant_id, self.principal.key_id
+        log_request(log, self.path, facts)
 
 
 class Pipeline:
