@@ -139,7 +139,10 @@ class Pipeline:
         set_timeout(DEFAULT_TIMEOUT)
         check_headers(exchange.headers, http_version=exchange.http_version)
         check_path(exchange.raw_path, exchange.query)
-        route = await self._route(exchange)
+        try:
+            route = self._routes.find(exchange.method, exchange.path)
+        except Problem as problem:
+            await self._refuse_at_cost_of_address(exchange, problem)
         if route.deprecation is not None:
             exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
@@ -170,12 +173,6 @@ class Pipeline:
         finally:
             gone()
             leave()
-
-    async def _route(self, exchange: Exchange) -> Route:
-        try:
-            return self._routes.find(exchange.method, exchange.path)
-        except Problem as problem:
-            await self._refuse_at_cost_of_address(exchange, problem)
 
     async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
         authorization = exchange.fields.get(b"authorization")
@@ -226,11 +223,9 @@ class Pipeline:
         # A JSON answer has to begin in time, anything streamed to move at all.
         with Patience(IDLE_TIMEOUT if streams else remaining(), self._looks) as patience:
             exchange.notify(partial(patience.renew, IDLE_TIMEOUT), of_body=streams)
-            try:
-                upstream = self._upstreams[route.audience]
-                await upstream.forward(request, exchange.body.receive, exchange.answer.send, patience)
-            finally:
-                exchange.notify(nothing, of_body=True)
+            await self._upstreams[route.audience].forward(
+                request, exchange.body.receive, exchange.answer.send, patience
+            )
 
 
 def _check_power(route: Route, principal: Principal) -> None:
