@@ -8,7 +8,7 @@ from uuid import UUID
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Verdict
 from draftstore_common.kit.context import remaining
-from draftstore_gateway.address import Address, bucket
+from draftstore_gateway.address import bucket
 from draftstore_gateway.concurrency import Concurrency, Place, Turns
 from draftstore_gateway.errors import RateLimited
 from draftstore_gateway.exchange import Answer
@@ -33,12 +33,12 @@ class Admission:
         self._per_key = per_key
         self._charges: dict[UUID, tuple[Verdict, Sequence[Charge]]] = {}
 
-    async def charge_address(self, answer: Answer, client: Address) -> None:
+    async def charge_address(self, answer: Answer, client: str) -> None:
         """Charge a refused or anonymous request; raises `RateLimited` when the address has had its share of those."""
         _tell(answer, await self._limiter.hit(self._of_address(client)))
 
     @asynccontextmanager
-    async def stranger(self, answer: Answer, client: Address) -> AsyncIterator[None]:
+    async def stranger(self, answer: Answer, client: str) -> AsyncIterator[None]:
         """A turn of the address to ask about a key never seen; charges nothing.
 
         Raises `RateLimited` if the address has had its share of refusals when it is its turn: looked at before, the
@@ -51,7 +51,7 @@ class Admission:
             yield
 
     @asynccontextmanager
-    async def _turn(self, client: Address) -> AsyncIterator[None]:
+    async def _turn(self, client: str) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(remaining()), self._strangers.turn(bucket(client)):
                 yield
@@ -74,7 +74,7 @@ class Admission:
             raise
         return place
 
-    def _of_address(self, client: Address) -> list[Charge]:
+    def _of_address(self, client: str) -> list[Charge]:
         return charges("ip", bucket(client), self._per_address)
 
     def _of_caller(self, verdict: Verdict) -> Sequence[Charge]:

@@ -105,7 +105,7 @@ class Memory:
         """Count one request in all these windows, in their order, or say which has no room."""
         now, refused_by, standings = self._clock(), None, []
         for charge in wanted:
-            window = self._window(charge)
+            window = self._windows.get(charge.key) or self._window(charge)
             remaining = window.remaining(now)
             if refused_by is None and remaining:
                 window.admit(now)

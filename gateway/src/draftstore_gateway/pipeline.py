@@ -19,7 +19,7 @@ from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id
 from draftstore_common.kit.errors import Problem, chain
 from draftstore_common.kit.logging import log_request
 from draftstore_common.kit.trace import trace_headers
-from draftstore_gateway.address import Address, ClientAddress
+from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
@@ -44,7 +44,7 @@ SLOW_BODY = 0.5
 class Exchange:
     """One request on its way through."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Address) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
         self.method: str = scope["method"]
         self.raw_path: bytes = scope["raw_path"]
         self.path = self.raw_path.decode("ascii", "backslashreplace")
@@ -55,7 +55,6 @@ class Exchange:
         """The headers that `check_headers` lets be there once only, by their names."""
         self.http_version: str = scope["http_version"]
         self.client = client
-        self.client_text = str(client)
         self.body = RequestBody(receive, self._declared_length())
         self.answer = Answer(send, self.body)
         self.principal: Principal | None = None
@@ -85,7 +84,7 @@ class Exchange:
             "status": self.answer.status,
             "complete": self.answer.finished,
             "ms": round(self.age * 1000, 1),
-            "client": self.client_text,
+            "client": self.client,
         }
         if self.principal is not None:
             facts["tenant_id"], facts["key_id"] = self.principal.tenant_id, self.principal.key_id
@@ -130,7 +129,7 @@ class Pipeline:
         finally:  # a server that shuts down cancels us: what it cut off is logged too
             exchange.log()
 
-    def _client(self, scope: Scope) -> Address:
+    def _client(self, scope: Scope) -> str:
         peer = scope.get("client")
         claims = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
         return self._addresses.find(peer[0] if peer else None, claims)
@@ -214,7 +213,7 @@ class Pipeline:
                 exchange.headers,
                 token=token,
                 request_id=request_id.get(),
-                client=exchange.client_text,
+                client=exchange.client,
                 trace=trace_headers(),
             ),
             has_body=not exchange.body.empty,

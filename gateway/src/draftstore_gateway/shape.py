@@ -54,6 +54,11 @@ def check_path(path: bytes, query: bytes) -> None:
         raise UriTooLong
     if not _PLAIN_PATH.fullmatch(path):
         _check_path(path)
+    if query:
+        _check_query(query)
+
+
+def _check_query(query: bytes) -> None:
     if b"%00" in query:
         raise MalformedRequest("Remove the NUL byte from the query.", code="query_nul")
     if _NOT_VISIBLE_ASCII.search(query):

@@ -45,6 +45,11 @@ class ClientBody:
         self._lasts = True
         self._watch()
 
+    @property
+    def watched(self) -> bool:
+        """Whether there is anything to close."""
+        return self._lasts
+
     async def close(self) -> None:
         """Wait no longer."""
         self._lasts = False

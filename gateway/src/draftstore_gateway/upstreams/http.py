@@ -42,12 +42,6 @@ class HttpUpstream:
         """As `Upstream.forward`; a client that leaves closes the connection to the service."""
         body = ClientBody(receive, has_body=request.has_body, patience=patience)
         patience.on_look = body.watch
-        try:
-            await self._relay(request, body, send)
-        finally:
-            await body.close()
-
-    async def _relay(self, request: Forwarded, body: ClientBody, send: Send) -> None:
         self._budget.note()
         try:
             await self._attempt(request, body, send)
@@ -56,26 +50,20 @@ class HttpUpstream:
                 raise
             log.info("request sent again", extra={"causes": chain(failure)})
             await self._attempt(request, body, send)
+        finally:
+            if body.watched:
+                await body.close()
 
     async def _attempt(self, request: Forwarded, body: ClientBody, send: Send) -> None:
         started = False
         try:
-            async with await self._request(request, body) as response:
+            async with await self._wire.ask(request, body.chunks() if request.has_body else None) as response:
                 started = True
                 await _pass_on(response, send)
         except (aiohttp.ClientError, OSError) as error:
             if not started:
                 raise ServiceUnavailable from error
             log.warning("answer broke off", extra={"causes": [repr(error)]})
-
-    async def _request(self, request: Forwarded, body: ClientBody) -> aiohttp.ClientResponse:
-        target = request.raw_path + (b"?" + request.query if request.query else b"")
-        return await self._wire.ask(
-            request.method,
-            target.decode("ascii"),
-            [(name.decode(), value.decode()) for name, value in request.headers_now()],
-            body.chunks() if request.has_body else None,
-        )
 
 
 def _may_repeat(request: Forwarded, body: ClientBody, cause: BaseException | None) -> bool:

@@ -5,7 +5,7 @@ none of that, and pays for it in every request.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Self
 
 import aiohttp
@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from draftstore_common.clients.plain_request import PlainRequest
+from draftstore_gateway.upstreams.base import Forwarded
 
 CONNECT_TIMEOUT = 3.0
 """Seconds a connection may take to come about."""
@@ -47,21 +48,24 @@ class Wire:
         if self._connector is not None:
             await self._connector.close()
 
-    async def ask(
-        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: AsyncIterator[bytes] | None
-    ) -> aiohttp.ClientResponse:
+    async def ask(self, asked: Forwarded, body: AsyncIterator[bytes] | None) -> aiohttp.ClientResponse:
         """The answer, once its head is here: a context manager, which closes its connection unless all of it was read.
 
         Raises `aiohttp.ClientError`. What this is cancelled in is closed as well.
         """
-        url = URL(self._base_url + target, encoded=True)
-        request = _Request(method, url, headers=CIMultiDict([self._host, *headers]), data=body, loop=self._loop)
+        request = self._request(asked, body)
         connection = await self._connected(request)
         try:
             return await _answer(request, connection)
         except BaseException:
             connection.close()
             raise
+
+    def _request(self, asked: Forwarded, body: AsyncIterator[bytes] | None) -> aiohttp.ClientRequest:
+        target = asked.raw_path + b"?" + asked.query if asked.query else asked.raw_path
+        url = URL(self._base_url + target.decode("ascii"), encoded=True)
+        headers = CIMultiDict([self._host, *[(name.decode(), value.decode()) for name, value in asked.headers_now()]])
+        return _Request(asked.method, url, headers=headers, data=body, loop=self._loop)
 
     async def _connected(self, request: aiohttp.ClientRequest) -> aiohttp.connector.Connection:
         assert self._connector is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
