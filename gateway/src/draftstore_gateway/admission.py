@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from draftstore_common.clients.transport import ServiceUnavailable
@@ -22,6 +23,15 @@ CALLERS = 10_000
 """Callers whose charges are remembered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """What a verdict says of its caller, worked out once."""
+
+    verdict: Verdict
+    lineage: str
+    charges: Sequence[Charge]
+
+
 class Admission:
     """Charges requests, and tells the client where it stands in the header fields of the answer."""
 
@@ -31,7 +41,7 @@ class Admission:
         self._strangers = Turns(STRANGERS)
         self._per_address = per_address
         self._per_key = per_key
-        self._charges: dict[UUID, tuple[Verdict, Sequence[Charge]]] = {}
+        self._callers: dict[UUID, _Caller] = {}
 
     async def charge_address(self, answer: Answer, client: str) -> None:
         """Charge a refused or anonymous request; raises `RateLimited` when the address has had its share of those."""
@@ -64,11 +74,11 @@ class Admission:
         Raises `TooManyConcurrent` or `RateLimited`; then there is nothing to give back. What finds no place is not
         charged: it costs us nothing, and its caller is told to wait for requests of its own.
         """
-        place = self._concurrency.enter(verdict.principal.lineage)
+        caller = self._caller(verdict)
+        place = self._concurrency.enter(caller.lineage)
         try:
-            wanted = self._of_caller(verdict)
-            if wanted:
-                _tell(answer, await self._limiter.hit(wanted))
+            if caller.charges:
+                _tell(answer, await self._limiter.hit(caller.charges))
         except BaseException:
             place()
             raise
@@ -77,15 +87,17 @@ class Admission:
     def _of_address(self, client: str) -> list[Charge]:
         return charges("ip", bucket(client), self._per_address)
 
-    def _of_caller(self, verdict: Verdict) -> Sequence[Charge]:
-        """What a request of this caller is counted in, worked out once for each verdict."""
+    def _caller(self, verdict: Verdict) -> _Caller:
+        known = self._callers.get(verdict.principal.lineage)
+        return known if known is not None and known.verdict is verdict else self._remember(verdict)
+
+    def _remember(self, verdict: Verdict) -> _Caller:
         lineage = verdict.principal.lineage
-        known = self._charges.get(lineage)
-        if known is None or known[0] is not verdict:
-            known = self._charges[lineage] = verdict, self._charges_of(verdict)
-            if len(self._charges) > CALLERS:
-                del self._charges[next(iter(self._charges))]
-        return known[1]
+        self._callers.pop(lineage, None)  # it goes to the end: those at the beginning were not heard of for longest
+        caller = self._callers[lineage] = _Caller(verdict, str(lineage), self._charges_of(verdict))
+        if len(self._callers) > CALLERS:
+            del self._callers[next(iter(self._callers))]
+        return caller
 
     def _charges_of(self, verdict: Verdict) -> Sequence[Charge]:
         """The key's own windows, else the default, counted over its whole lineage; and the tenant's."""
