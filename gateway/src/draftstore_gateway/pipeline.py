@@ -74,8 +74,8 @@ class Exchange:
     def _declared_length(self) -> int | None:
         if b"transfer-encoding" in self.fields:
             return None
-        length = self.fields.get(b"content-length", b"")
-        return int(length) if LENGTH.fullmatch(length) else 0
+        length = self.fields.get(b"content-length")
+        return int(length) if length is not None and LENGTH.fullmatch(length) else 0
 
     def log(self) -> None:
         """The access line: neither query nor headers, where secrets could be."""
