@@ -6,7 +6,7 @@ and nothing behind the gateway hears of it.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
@@ -64,12 +64,6 @@ class Exchange:
     def age(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self._began
-
-    def notify(self, progress: Callable[[], None], *, of_body: bool) -> None:
-        """Call `progress` whenever a part of the answer has gone, and of the body, if asked, has come."""
-        self.answer.on_progress = progress
-        if of_body:
-            self.body.on_progress = progress
 
     def _declared_length(self) -> int | None:
         if b"transfer-encoding" in self.fields:
@@ -221,7 +215,9 @@ class Pipeline:
         )
         # A JSON answer has to begin in time, anything streamed to move at all.
         with Patience(IDLE_TIMEOUT if streams else remaining(), self._looks) as patience:
-            exchange.notify(partial(patience.renew, IDLE_TIMEOUT), of_body=streams)
+            exchange.answer.on_progress = progress = partial(patience.renew, IDLE_TIMEOUT)
+            if streams:
+                exchange.body.on_progress = progress
             await self._upstreams[route.audience].forward(
                 request, exchange.body.receive, exchange.answer.send, patience
             )
