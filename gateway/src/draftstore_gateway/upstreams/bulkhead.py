@@ -1,8 +1,6 @@
 """A service that is slow holds back its own requests, not the gateway: a bound on what waits for it."""
 
 import asyncio
-import contextlib
-from collections import deque
 from typing import Self
 
 from starlette.types import Receive, Send
@@ -19,46 +17,29 @@ class Bulkhead:
     """So many places; a quarter as many may wait for one, for `QUEUE_WAIT` seconds. Everyone else is turned away."""
 
     def __init__(self, places: int) -> None:
-        self._free = places
-        self._most_waiting = max(1, places // 4)
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._places = asyncio.Semaphore(places)
+        self._queue = max(1, places // 4)
+        self._waiting = 0
 
     async def enter(self) -> None:
         """Take a place, to be given back by `leave`; raises `Overloaded` if there is none in time."""
-        if self._free:
-            self._free -= 1
-        elif len(self._waiting) < self._most_waiting:
-            await self._turn()
-        else:
+        if not self._places.locked():
+            await self._places.acquire()  # at once
+            return
+        if self._waiting >= self._queue:
             raise Overloaded
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(QUEUE_WAIT):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Overloaded from error
+        finally:
+            self._waiting -= 1
 
     def leave(self) -> None:
         """Give the place to who waits longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():  # still waited for
-                turn.set_result(None)
-                return
-        self._free += 1
-
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            async with asyncio.timeout(QUEUE_WAIT):
-                await turn
-        except BaseException as error:
-            self._give_up(turn)
-            if isinstance(error, TimeoutError):
-                raise Overloaded from error
-            raise
-
-    def _give_up(self, turn: asyncio.Future[None]) -> None:
-        if turn.cancelled():
-            with contextlib.suppress(ValueError):  # `leave` was quicker to forget it
-                self._waiting.remove(turn)
-        else:  # its place came in the same moment
-            self.leave()
+        self._places.release()
 
 
 class Shielded:
