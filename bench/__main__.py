@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,14 @@ def main() -> None:
     arguments = _arguments()
     scale = QUICK if arguments.quick else FULL
     began = time.monotonic()
-    others = watched()
     figures = run(scale, lambda bench: _run(bench, arguments.only or NAMES))
-    share = others()
-    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full, others=share)
+    results = merged(read(arguments.output) if arguments.only else None, figures, full=scale.full)
     measured = {each.name for each in figures}
     lines = [line for line in results["lines"] if line["name"] in measured]
     print(f"\n{text(lines)}\n{time.monotonic() - began:.0f} s{', quick: sizes are small' if arguments.quick else ''}")
-    if share > TOO_MUCH:
-        print(f"Others used {share:.0%} of the machine meanwhile: do not rely on these figures.")
+    disturbed = [line["name"] for line in lines if line["others"] > TOO_MUCH]
+    if disturbed:
+        print(f"Others used much of the machine meanwhile, do not rely on: {', '.join(disturbed)}.")
     if not arguments.dry_run:
         _keep(arguments.output, results)
     sys.exit(_status(lines, check=arguments.check))
@@ -62,7 +62,9 @@ async def _run(bench: Bench, wanted: Collection[str]) -> list[Figures]:
     for group in PLAN:
         steps = [step for step in group.steps if set(step.lines) & set(wanted)]
         if steps:
-            found += await _measured(bench, group, steps)
+            others = watched()
+            figures = await _measured(bench, group, steps)
+            found += [replace(each, others=others()) for each in figures]
     return [figures for figures in found if figures.name in wanted]
 
 

@@ -20,7 +20,7 @@ Spread = tuple[float, float]
 class Figures:
     """A line's rounds: `values` and `references` side by side. `more` goes into the results as it is.
 
-    `failed` says why there are no figures.
+    `failed` says why there are no figures; `others` is the share of the machine that others used meanwhile.
     """
 
     name: str
@@ -28,31 +28,30 @@ class Figures:
     references: Sequence[float] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
     failed: str | None = None
+    others: float = 0.0
 
-    def line(self, *, full: bool, others: float) -> dict[str, Any]:
+    def line(self, *, full: bool) -> dict[str, Any]:
         """The entry of `results.json`: medians, and least and most of every round.
 
-        `others` is the share of the machine that others used meanwhile. `met` is null where nothing can be judged: the
-        run was quick, and so not what the line says, or it was disturbed.
+        `met` is null where nothing can be judged: the run was quick, and so not what the line says, or disturbed.
         """
         known = BY_NAME[self.name]
         ratios = [own / other for own, other in zip(self.values, self.references, strict=False)]
-        value, reference, ratio = (_median(each) for each in (self.values, self.references, ratios))
-        decisive = ratio if known.target.of == "ratio" else value
-        judged = full and others <= TOO_MUCH
+        decisive = ratios if known.target.of == "ratio" else self.values
+        judged = full and self.others <= TOO_MUCH
         spread = {"value": self.values, "reference": self.references, "ratio": ratios}
         return {
             "name": self.name,
-            "value": value,
+            "value": _median(self.values),
             "unit": known.unit,
-            "reference": reference,
-            "ratio": ratio,
+            "reference": _median(self.references),
+            "ratio": _median(ratios),
             "target": known.target.text(known.unit),
-            "met": (decisive is not None and known.target.met(decisive)) if judged else None,
+            "met": (bool(decisive) and known.target.met(median(decisive))) if judged else None,
             "spread": {name: _spread(figures) for name, figures in spread.items() if figures},
             "rounds": len(self.values),
             "full": full,
-            "others": others,
+            "others": self.others,
             **({"more": dict(self.more)} if self.more else {}),
             **({"failed": self.failed} if self.failed else {}),
         }
@@ -84,13 +83,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def merged(
-    old: Mapping[str, Any] | None, figures: Iterable[Figures], *, full: bool = True, others: float = 0
-) -> dict[str, Any]:
-    """Results with these lines new, in the order of the table; the rest as they were in `old`."""
-    lines = {line["name"]: line for line in (old or {}).get("lines", [])}
-    lines |= {each.name: each.line(full=full, others=others) for each in figures}
-    return {"lines": [lines[name] for name in NAMES if name in lines], "machine": machine()}
+def merged(old: Mapping[str, Any] | None, figures: Iterable[Figures], *, full: bool = True) -> dict[str, Any]:
+    """Results with these lines new, in the order of the table; the rest as they were in `old`, if on this machine."""
+    here = machine()
+    kept = old["lines"] if old is not None and old["machine"] == here else []
+    lines = {line["name"]: line for line in kept} | {each.name: each.line(full=full) for each in figures}
+    return {"lines": [lines[name] for name in NAMES if name in lines], "machine": here}
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -47,6 +47,17 @@ def test_a_line_is_the_median_of_its_rounds() -> None:
     assert line["spread"]["value"] == (100, 400)
 
 
+def test_a_target_that_is_missed_by_a_hair_is_missed() -> None:
+    (line,) = merged(None, [Figures("create", [34999.9], [100000])])["lines"]
+    assert (line["ratio"], line["met"]) == (0.35, False)
+
+
+def test_lines_of_another_machine_are_not_kept() -> None:
+    old = merged(None, [Figures("create", [400], [1000])])
+    moved = {**old, "machine": {**old["machine"], "cores": 1000}}
+    assert [line["name"] for line in merged(moved, [Figures("batch", [400], [1000])])["lines"]] == ["batch"]
+
+
 def test_a_quick_run_judges_nothing_and_says_so() -> None:
     quick = merged(None, [Figures("create", [400], [1000])], full=False)
     mixed = merged(quick, [Figures("batch", [400], [1000])])
@@ -55,8 +66,8 @@ def test_a_quick_run_judges_nothing_and_says_so() -> None:
 
 
 def test_a_run_that_was_disturbed_judges_nothing_and_says_so() -> None:
-    alone = merged(None, [Figures("create", [400], [1000])], others=0.01)
-    mixed = merged(alone, [Figures("batch", [400], [1000])], others=0.4)
+    alone = merged(None, [Figures("create", [400], [1000], others=0.01)])
+    mixed = merged(alone, [Figures("batch", [400], [1000], others=0.4)])
     assert [line["met"] for line in mixed["lines"]] == [True, None]
     assert "Others used up to 40%" in table(mixed)
     assert "Others used" not in table(alone)

@@ -69,10 +69,12 @@ def older(age: timedelta) -> Mapping[str, Hook]:
 
     async def listing(reply: Reply) -> Reply:
         page = json.loads(reply.body)
-        return replace(reply, body=json.dumps({**page, "items": [aged(item) for item in page["items"]]}).encode())
+        return replace(reply, content=json.dumps({**page, "items": [aged(item) for item in page["items"]]}).encode())
 
     async def head(reply: Reply) -> Reply:
-        return replace(reply, body=json.dumps(aged(json.loads(reply.body))).encode()) if reply.status == 200 else reply
+        return (
+            replace(reply, content=json.dumps(aged(json.loads(reply.body))).encode()) if reply.status == 200 else reply
+        )
 
     return {LIST: listing, HEAD: head}
 

@@ -13,7 +13,7 @@ import aiohttp
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from draftstore_common.contracts import api_keys
-from draftstore_gateway.patience import Looks, Patience
+from draftstore_common.kit.patience import Looks, Patience
 from draftstore_gateway.upstreams import Forwarded, HttpUpstream
 from support.child import Child, ChildFailedError
 from support.fleet import gateways

@@ -6,6 +6,7 @@ anywhere loses nothing: leases lapse, deletes are repeatable, and only bytes tha
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -28,8 +29,8 @@ from draftstore_common.kit.errors import Problem, chain
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-"""Keys per batch. S3's DeleteObjects takes 1,000; halves go side by side even when no more is due."""
+SMALLEST_BATCH, LARGEST_BATCH = 100, 500
+"""Keys per batch; between these, a share of what is due for each that goes side by side."""
 
 LEASE_TTL = 300
 """Seconds nobody else gets a batch, and the longest it is worked on; a dead cleaner's comes back after it."""
@@ -92,21 +93,21 @@ class Cleaner:
         tended = await self.recover()
         report = Report(expired=tended.expired, recovered=tended.recovered)
         try:
-            await self._batches(report)
+            await self._batches(report, _batch_size(plan))
         except ExceptionGroup as failures:  # what else is under way ends with the first; its leases lapse
             first = failures.exceptions[0]
             raise first from first.__cause__
         log.info(report.line(), extra={"expired": report.expired, "again": report.again, "failed": report.failed})
         return report
 
-    async def _batches(self, report: Report) -> None:
+    async def _batches(self, report: Report, size: int) -> None:
         """Take batches until nothing is due or the ceiling is reached; `BATCHES_AT_ONCE` are under way."""
         slots = asyncio.Semaphore(BATCHES_AT_ONCE)
         left = self._brakes.max_items
         async with asyncio.TaskGroup() as group:
             while left > 0:
                 await slots.acquire()
-                batch = await self._metadata.claim_due(ClaimDue(limit=min(BATCH, left), lease_ttl=LEASE_TTL))
+                batch = await self._metadata.claim_due(ClaimDue(limit=min(size, left), lease_ttl=LEASE_TTL))
                 if not batch.items:
                     return
                 left -= len(batch.items)
@@ -160,6 +161,11 @@ class Cleaner:
         for failure in answer.failures:
             log.error("not deleted", extra={"role": role, "key": failure.key, "reason": failure.reason})
         return [failure.key for failure in answer.failures]
+
+
+def _batch_size(plan: DuePlan) -> int:
+    due = plan.expired_drafts + plan.leftovers + plan.object_keys
+    return min(max(SMALLEST_BATCH, math.ceil(due / BATCHES_AT_ONCE)), LARGEST_BATCH)
 
 
 def _count(report: Report, batch: DueBatch, gone: list[DueItem]) -> None:

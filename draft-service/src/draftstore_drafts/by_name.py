@@ -111,6 +111,8 @@ class ByNameService:
 
     async def _uploaded(self, principal: Principal, found: wire.NameRecord) -> DraftRecord | None:
         """The newest draft whose bytes are there. Open ones are looked at a few at a time, newest first."""
+        if found.drafts and found.drafts[0].state != "open":
+            return found.drafts[0]
         who = actor(principal)
         for start in range(0, len(found.drafts), LOOK_AT_ONCE):
             some = found.drafts[start : start + LOOK_AT_ONCE]

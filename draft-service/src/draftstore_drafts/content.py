@@ -107,8 +107,9 @@ class Content:
     async def preview(self, reader: Principal, draft: DraftRecord) -> DownloadUrl:
         """A URL that reads a draft's bytes, never longer than the draft lives."""
         ttl = max(1, min(self._download_ttl, draft.ttl_left))
-        shown = disposition(published_type(draft), draft.object_name, draft.content_disposition)
-        signed = await self._sign("draft", draft.storage_key, ttl, published_type(draft), shown)
+        content_type = published_type(draft)
+        shown = disposition(content_type, draft.object_name, draft.content_disposition)
+        signed = await self._sign("draft", draft.storage_key, ttl, content_type, shown)
         return await self._granted(reader, signed, "draft", draft.object_name, draft.id)
 
     async def download(self, reader: Principal, found: ObjectRecord) -> DownloadUrl:

@@ -1,8 +1,9 @@
 """Judgement of drafts: what bytes must be, what they are published as, which names a caller may touch. Pure."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from mimetypes import MimeTypes
-from pathlib import PurePosixPath
+from posixpath import splitext
 from urllib.parse import quote
 from uuid import UUID
 
@@ -110,7 +111,11 @@ def published_type(draft: DraftRecord) -> str:
     """
     if draft.declared_content_type is not None:
         return draft.declared_content_type
-    extension = PurePosixPath(draft.object_name).suffix
+    return _type_of(splitext(draft.object_name)[1])
+
+
+@lru_cache(1024)
+def _type_of(extension: str) -> str:
     guessed, encoding = _TYPES.guess_type(f"file{extension}")
     return _COMPRESSED.get(encoding, OCTET_STREAM) if encoding else guessed or OCTET_STREAM
 

@@ -8,8 +8,8 @@ place is taken.
 from collections.abc import Callable
 
 from draftstore_common.kit.context import remaining
+from draftstore_common.kit.patience import Looks, Patience, nothing
 from draftstore_gateway.exchange import RequestBody
-from draftstore_gateway.patience import Looks, Patience, nothing
 from draftstore_gateway.upstreams.bulkhead import Bulkhead
 
 SMALL = 64 * 1024

@@ -10,9 +10,9 @@ from starlette.types import Message, Receive, Send
 from draftstore_common.kit.app import ProblemResponse
 from draftstore_common.kit.context import REQUEST_ID_HEADER, request_id
 from draftstore_common.kit.errors import Problem
+from draftstore_common.kit.patience import nothing
 from draftstore_gateway.errors import BodyTooLarge, RequestTimeout
 from draftstore_gateway.headers import for_client
-from draftstore_gateway.patience import nothing
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 16 * 1024 * 1024

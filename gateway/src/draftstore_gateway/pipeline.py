@@ -18,6 +18,7 @@ from draftstore_common.contracts.identity import Audience, Principal, Verdict
 from draftstore_common.kit.context import DEFAULT_TIMEOUT, remaining, request_id, set_timeout
 from draftstore_common.kit.errors import Problem, chain
 from draftstore_common.kit.logging import log_request
+from draftstore_common.kit.patience import Looks, Patience, nothing
 from draftstore_common.kit.trace import trace_headers
 from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
@@ -25,7 +26,6 @@ from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
 from draftstore_gateway.exchange import Answer, RequestBody
 from draftstore_gateway.headers import for_service
-from draftstore_gateway.patience import Looks, Patience, nothing
 from draftstore_gateway.refusals import Refusals
 from draftstore_gateway.routes import Route, RouteTable
 from draftstore_gateway.shape import LENGTH, check_coding, check_headers, check_path

@@ -6,10 +6,11 @@ from hashlib import sha256
 
 from draftstore_common.contracts import storage as wire
 from draftstore_common.contracts.base import BucketRole
+from draftstore_common.kit.errors import chain
 from draftstore_storage.backends.copying import Copier
 from draftstore_storage.backends.protocols import Store, Upload
 from draftstore_storage.domain import Buckets, check_key
-from draftstore_storage.errors import InvalidKey
+from draftstore_storage.errors import BucketNotFound, InvalidKey, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +90,20 @@ class StorageService:
             case []:
                 return []
             case [key]:
-                await self._store.objects.delete(role, key)
-                return []
+                return await self._delete_alone(role, key)
             case _:
                 return await self._store.objects.delete_many(role, keys)
+
+    async def _delete_alone(self, role: BucketRole, key: str) -> list[wire.DeleteFailure]:
+        """As in a batch: a key that the store refuses to delete does not hold up what its caller does beside it."""
+        try:
+            await self._store.objects.delete(role, key)
+        except (BucketNotFound, Unavailable):
+            raise
+        except StoreError as error:
+            log.warning("not deleted", extra={"role": role, "causes": chain(error)})
+            return [wire.DeleteFailure(key=key, reason=error.code)]
+        return []
 
     async def create_multipart(self, request: wire.CreateMultipart) -> wire.MultipartCreated:
         """Begin a multipart upload of a draft."""

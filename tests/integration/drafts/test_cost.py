@@ -4,6 +4,7 @@ The figures are those of docs/costs.md. Who makes one smaller writes the smaller
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from draftstore_common.clients.transport import AsgiTransport, Call, Reply
 from support.back_end import BackEnd, running_back_end
 from support.counting import Requests, Statements, counted_statements
 from support.proxy import Proxy
@@ -149,6 +151,101 @@ async def test_cleaning_costs_the_same_for_one_draft_and_for_many(bill: Bill) ->
         assert report.objects >= count
         costs.append((bill.statements.transactions, bill.requests.made.get("POST")))
     assert costs[0] == costs[1]
+
+
+async def test_a_create_with_an_idempotency_key_costs_one_transaction_and_its_repeat_three(bill: Bill) -> None:
+    for path, body in (
+        ("/api/v1/drafts", {"object_name": "cost/once"}),
+        ("/api/v1/drafts/batch", {"drafts": [{"object_name": f"cost/once/{n}"} for n in range(100)]}),
+    ):
+        await _once(bill, path, body)
+        assert bill.total == (1, 1, {})
+        await _once(bill, path, body)
+        assert bill.total == (3, 3, {})
+
+
+async def test_the_first_look_at_new_bytes_costs_two_transactions_and_a_head_by_id_as_well(bill: Bill) -> None:
+    draft = await uploaded(bill, "cost/look")
+    await bill.of("GET", f"/api/v1/drafts/{draft['id']}")
+    assert bill.total == (2, 2, {"HEAD": 1})
+    await bill.of("POST", f"/api/v1/drafts/{draft['id']}/download-url")
+    assert bill.total == (1, 1, {})
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_drafts_expire_in_one_transaction_however_many_are_due(bill: Bill, count: int) -> None:
+    drafts = [{"object_name": f"cost/expire/{count}/{number}"} for number in range(count)]
+    await bill.of("POST", "/api/v1/drafts/batch", {"drafts": drafts}, 201)
+    await _overdue(bill, f"cost/expire/{count}/%")
+    bill.statements.clear()
+    bill.requests.clear()
+    assert (await bill.back_end.cleaner.recover()).expired == count
+    assert bill.total == (2 * 5, 2 * 1, {})  # a second pass finds nothing more
+
+
+async def test_cleaning_a_batch_costs_two_transactions_and_one_request_to_the_store_each_time(bill: Bill) -> None:
+    for number in range(3):
+        await uploaded(bill, f"cost/batch-of-three/{number}")
+    await bill.back_end.cleaner.run()
+    idle = await _run(bill)
+    await _overdue(bill, "cost/batch-of-three/%")
+    await bill.back_end.cleaner.recover()  # what expiring costs is another item
+    first = await _run(bill)
+    await bill.back_end.database.rows(
+        "UPDATE metadata.drafts SET write_horizon_at = now(), purge_due_at = now() WHERE object_name LIKE $1",
+        "cost/batch-of-three/%",
+    )
+    second = await _run(bill)
+    for run in (first, second):
+        assert (run[0] - idle[0], run[1] - idle[1], run[2].get("POST")) == (9, 2, 1)
+
+
+async def test_a_create_takes_two_calls_between_services_and_a_confirm_six(
+    bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    send = AsgiTransport.send
+
+    async def counted(transport: AsgiTransport, call: Call) -> Reply:
+        made.append(call.path)
+        return await send(transport, call)
+
+    draft = await uploaded(bill, "cost/calls")
+    monkeypatch.setattr(AsgiTransport, "send", counted)
+    await bill.of("POST", "/api/v1/drafts", {"object_name": "cost/calls/2"}, 201)
+    assert len([path for path in made if path.startswith("/internal/")]) == 2
+    made.clear()
+    await bill.of("POST", f"/api/v1/drafts/{draft['id']}/confirm")
+    assert len([path for path in made if path.startswith("/internal/")]) == 6
+
+
+async def _once(bill: Bill, path: str, body: dict[str, Any]) -> None:
+    """A request with an idempotency key, alone on the bill."""
+    bill.statements.clear()
+    bill.requests.clear()
+    headers = {
+        "authorization": f"Bearer {bill.back_end.key}",
+        "content-type": "application/json",
+        "host": "suite",
+        "idempotency-key": "cost-once",
+    }
+    reply = await bill.back_end.gateway.send(Call("POST", path, json.dumps(body).encode(), headers))
+    assert reply.status == 201, reply.body
+
+
+async def _run(bill: Bill) -> tuple[int, int, dict[str, int]]:
+    """The bill of a cleaning."""
+    bill.statements.clear()
+    bill.requests.clear()
+    await bill.back_end.cleaner.run()
+    return bill.total
+
+
+async def _overdue(bill: Bill, names: str) -> None:
+    await bill.back_end.database.rows(
+        "UPDATE metadata.drafts SET expires_at = now(), purge_due_at = now(), warn_at = NULL WHERE object_name LIKE $1",
+        names,
+    )
 
 
 async def uploaded(bill: Bill, name: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import asyncio
 from itertools import product
-from uuid import uuid4
+from random import Random
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -132,3 +133,51 @@ async def test_the_default_tenants_main_lies_without_a_prefix_and_all_else_under
 ) -> None:
     draft = await create(metadata, "plain/a", tenant=tenant, bucket=bucket)  # type: ignore[arg-type]  # a UUID
     assert await reserve(metadata, await claim(metadata, draft)) == key.format(tenant=tenant)
+
+
+_AMISS = """
+    SELECT k.storage_key, k.state FROM metadata.objects o FULL JOIN metadata.object_keys k USING (storage_key)
+    WHERE (o.id IS NOT NULL) IS DISTINCT FROM (k.state = 'published')"""
+"""Keys that are published without an object, and the other way round; in one statement, as others may be at work."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_many_who_replace_few_names_together_leave_one_object_of_each(metadata: Metadata, seed: int) -> None:
+    names = Random(seed).choices(["few/0", "few/1", "few/2"], k=12)  # noqa: S311
+    before = await confirmed(metadata, await create(metadata, "few/0"))
+    claims = [await claim(metadata, await create(metadata, name)) for name in names]
+    keys = await asyncio.gather(*(reserve(metadata, each, on_conflict="replace") for each in claims))
+    receipts = await asyncio.gather(
+        *(publish(metadata, each, key, "replace") for each, key in zip(claims, keys, strict=True))
+    )
+    for each, key, receipt in zip(claims, keys, receipts, strict=True):
+        assert (receipt.draft_id, receipt.final_location) == (each.draft.id, f"main/{key}")
+        assert receipt.object_name == each.draft.object_name
+    assert await metadata.database.rows(_AMISS) == []
+    rows = await metadata.database.rows("SELECT object_name, generation FROM metadata.objects")
+    wanted = {name: names.count(name) + (name == before.object_name) for name in {before.object_name, *names}}
+    assert {row["object_name"]: row["generation"] for row in rows} == wanted
+    replaced = await metadata.database.rows("SELECT FROM metadata.events WHERE type = 'object.replaced'")
+    assert len(replaced) == sum(wanted.values()) - len(wanted)
+
+
+async def test_callers_that_leave_at_any_moment_leave_whole_rows_and_nobody_waiting(metadata: Metadata) -> None:
+    random, receipts = Random(1), dict[UUID, str]()  # noqa: S311
+
+    async def carry_through(name: str) -> None:
+        claimed = await claim(metadata, await create(metadata, name))
+        key = await reserve(metadata, claimed, on_conflict="replace")
+        receipts[claimed.draft.id] = (await publish(metadata, claimed, key, "replace")).final_location
+
+    tasks = [asyncio.create_task(carry_through(f"storm/{number % 7}")) for number in range(100)]
+    for task in random.sample(tasks, 50):
+        asyncio.get_running_loop().call_later(random.random() * 0.3, task.cancel)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [end for end in ends if isinstance(end, Exception)] == []
+    async with asyncio.timeout(5):
+        await carry_through("storm/last")  # behind whatever those who left had begun
+    assert await metadata.database.rows(_AMISS) == []
+    for draft_id, location in receipts.items():
+        row = await metadata.database.row("SELECT state, receipt FROM metadata.drafts WHERE id = $1", draft_id)
+        assert row is not None
+        assert (row["state"], row["receipt"]["final_location"]) == ("confirmed", location)

@@ -19,7 +19,8 @@ DELETE = "/internal/objects/delete"
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "BATCH", 2)
+    monkeypatch.setattr(service, "SMALLEST_BATCH", 2)
+    monkeypatch.setattr(service, "LARGEST_BATCH", 2)
 
 
 async def overdue(reconciling: Reconciling, count: int) -> list[dict[str, Any]]:
@@ -49,6 +50,22 @@ async def test_many_batches_are_cleaned_to_the_last(reconciling: Reconciling) ->
     assert await left(reconciling, drafts) == 0
 
 
+async def test_what_is_due_is_shared_by_the_batches_at_once(
+    reconciling: Reconciling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LARGEST_BATCH", 500)
+    drafts, asked = await overdue(reconciling, 13), 0
+
+    async def counted(reply: Reply) -> Reply:
+        nonlocal asked
+        asked += 1
+        return reply
+
+    assert (await clean(reconciling, counted)).objects == 13
+    assert asked == 4
+    assert await left(reconciling, drafts) == 0
+
+
 async def test_batches_under_way_stay_below_the_ceiling_together(reconciling: Reconciling) -> None:
     drafts = await overdue(reconciling, 13)
     report = await clean(reconciling, cleaner_max_items=7)
@@ -63,7 +80,7 @@ async def test_a_batch_that_fails_ends_the_run_and_loses_nothing(reconciling: Re
     async def away_from_the_third_on(reply: Reply) -> Reply:
         nonlocal asked
         asked += 1
-        return reply if asked < 3 else replace(reply, status=503, body=b"")
+        return reply if asked < 3 else replace(reply, status=503, content=b"")
 
     with pytest.raises(Problem):
         await clean(reconciling, away_from_the_third_on)

@@ -117,7 +117,7 @@ async def test_clocks_that_disagree_stop_a_run_before_it_looks(reconciling: Reco
 
     async def wrong(reply: Reply) -> Reply:
         now = datetime.fromisoformat(json.loads(reply.body)["now"]) + timedelta(hours=hours)
-        return replace(reply, body=json.dumps({"now": now.isoformat()}).encode())
+        return replace(reply, content=json.dumps({"now": now.isoformat()}).encode())
 
     with pytest.raises(ClockSkewError):
         await reconciling.run({CLOCK: wrong})

@@ -56,7 +56,7 @@ async def test_an_object_that_is_in_no_listing_is_not_missing(reconciling: Recon
     await reconciling.confirmed("hidden.txt")
 
     async def empty(reply: Reply) -> Reply:
-        return replace(reply, body=b'{"items": []}')
+        return replace(reply, content=b'{"items": []}')
 
     assert (await reconciling.run({LIST: empty})).findings == []
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import Field
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from draftstore_common.clients.transport import AsgiTransport, Call, Reply
 from draftstore_common.contracts.base import Answer, Instant
@@ -169,20 +169,26 @@ BODIES: Mapping[str, bytes] = {
 TYPES = ["application/json", "application/json; charset=utf-8", "application/problem+json", "text/plain", "", "x"]
 
 
-async def _both(call: Call) -> tuple[Reply, Reply]:
-    return await AsgiTransport(DIRECT).send(call), await AsgiTransport(FASTAPI).send(call)
+async def _served(scope: Scope, receive: Receive, send: Send) -> None:
+    """The direct routes as a server asks for them."""
+    await DIRECT(scope, receive, send)
 
 
 async def _same(call: Call) -> Reply:
-    """The answer to a call, if both give it."""
-    direct, usual = await _both(call)
-    assert direct.status == usual.status
-    assert _without_id(direct) == _without_id(usual)
-    headers = [{n: v for n, v in reply.headers.items() if n != "x-request-id"} for reply in (direct, usual)]
+    """The answer to a call, if direct routes and FastAPI give the same to a server, and the former to this process."""
+    here, direct, usual = [await AsgiTransport(app).send(call) for app in (DIRECT, _served, FASTAPI)]
+    assert here.status == direct.status == usual.status
+    assert _without_id(here) == _without_id(direct) == _without_id(usual)
     if direct.status != 204:  # where FastAPI says what type the nothing is
-        assert headers[0] == headers[1]
+        assert _headers(direct) == _headers(usual)
+    assert _headers(here) | {"content-length": ""} == _headers(direct) | {"content-length": ""}
+    assert "x-request-id" in here.headers
     assert "x-request-id" in direct.headers
     return direct
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    return {name: value for name, value in reply.headers.items() if name != "x-request-id"}
 
 
 def _without_id(reply: Reply) -> Any:

@@ -107,3 +107,30 @@ async def test_whoever_leaves_before_its_turn_is_not_done_and_whoever_leaves_lat
     assert await companion == 4
     assert await group.do(4) == 8
     assert work.groups == [[1, 2], [4]]
+
+
+async def test_whoever_left_meanwhile_is_not_tried_alone() -> None:
+    work = Work()
+    group = together(work)
+    tasks = [asyncio.create_task(group.do(number)) for number in (1, 13, 3)]
+    await begun(work, 1)
+    tasks[2].cancel()
+    work.open.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert work.groups == [[1, 13, 3], [1], [13]]
+
+
+async def test_a_kind_that_is_stuck_keeps_no_other_waiting_and_a_kind_that_is_done_is_forgotten() -> None:
+    work = Work()
+    group = Together(work, lanes=2, most=100, shared=Unavailable, kind=lambda number: number % 10)
+    stuck = []
+    for count, number in enumerate((1, 11, 21), start=1):
+        stuck.append(asyncio.create_task(group.do(number)))
+        await begun(work, min(count, 2))
+    other = asyncio.create_task(group.do(2))
+    await begun(work, 3)
+    assert work.groups == [[1], [11], [2]]
+    work.open.set()
+    assert await asyncio.gather(*stuck, other) == [2, 22, 42, 4]
+    await asyncio.sleep(0)  # for the lanes to end
+    assert group._queues == {}

@@ -179,6 +179,16 @@ async def test_a_call_whose_time_is_over_is_not_sent_at_all() -> None:
     assert refused.value.__cause__ is None, "nobody was asked"
 
 
+@both
+async def test_a_call_in_process_whose_time_is_over_is_not_made_at_all(app: ASGIApp) -> None:
+    async def ask() -> None:
+        set_timeout(0)
+        await AsgiTransport(app).send(Call("GET", "/any"))
+
+    with pytest.raises(ServiceUnavailable):
+        await asyncio.create_task(ask())
+
+
 async def test_a_lifespan_runs_once_and_a_failed_start_raises() -> None:
     seen: list[str] = []
 

@@ -11,9 +11,12 @@ from draftstore_common.contracts import storage as wire
 from draftstore_common.kit.context import set_timeout
 from draftstore_storage import errors
 from draftstore_storage.backends import attempts
+from draftstore_storage.backends.copying import Copier
 from draftstore_storage.backends.drivers import open_store
 from draftstore_storage.backends.protocols import Store, Upload
 from draftstore_storage.backends.rest import client, documents
+from draftstore_storage.domain import Buckets
+from draftstore_storage.service import StorageService
 from draftstore_storage.settings import StorageSettings
 from support.scripted_store import ScriptedStore, answer, failure, scripted
 
@@ -39,6 +42,11 @@ async def store_of(server: ScriptedStore, endpoint: str | None = None) -> AsyncI
     )
     async with open_store(settings) as store:
         yield store
+
+
+def service_over(store: Store) -> StorageService:
+    copier = Copier(store.objects, store.multipart)
+    return StorageService(store, copier, Buckets(main="main", draft="main-draft"), "store")
 
 
 async def copy(store: Store) -> str:
@@ -172,3 +180,60 @@ async def test_what_a_batch_could_not_delete_is_named_and_what_is_gone_is_not() 
     async with scripted(answer(200, f"<DeleteResult>{lines}</DeleteResult>")) as server, store_of(server) as store:
         failures = await store.objects.delete_many("draft", ["a&b", "c"])
     assert [(each.key, each.reason) for each in failures] == [("a&b", "AccessDenied")]
+
+
+PAGE = answer(200, "<html><body>Sign in to the network</body></html>")
+
+
+async def test_a_page_of_something_before_the_store_never_counts_as_a_batch_that_is_deleted() -> None:
+    async with scripted(PAGE) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.objects.delete_many("draft", ["a", "b"])
+
+
+async def test_a_page_of_something_before_the_store_never_counts_as_a_key_that_is_deleted() -> None:
+    async with scripted(PAGE) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.objects.delete("draft", "a")
+
+
+async def test_a_page_of_something_before_the_store_is_no_upload_without_parts() -> None:
+    async with scripted(PAGE) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.multipart.list_parts(Upload("draft", "k", "id"))
+
+
+async def test_where_nothing_is_found_not_even_the_bucket_no_key_counts_as_deleted() -> None:
+    nothing = answer(404, "no such page"), answer(404)
+    async with scripted(*nothing) as server, store_of(server) as store:
+        with pytest.raises(errors.BucketNotFound):
+            await store.objects.delete("draft", "a")
+
+
+async def test_a_key_that_is_gone_counts_as_deleted() -> None:
+    async with scripted(failure(404, "NoSuchKey"), answer(200)) as server, store_of(server) as store:
+        await store.objects.delete("draft", "a")
+
+
+async def test_a_failure_of_a_key_nobody_asked_about_leaves_it_open_which_are_deleted() -> None:
+    body = "<DeleteResult><Error><Key>/a</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    async with scripted(answer(200, body)) as server, store_of(server) as store:
+        with pytest.raises(errors.Unavailable):
+            await store.objects.delete_many("draft", ["a", "b"])
+
+
+async def test_a_key_the_store_refuses_to_delete_is_a_failure_of_its_own_alone_as_among_others() -> None:
+    refused = "<DeleteResult><Error><Key>a</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    answers = answer(200, refused), failure(403, "AccessDenied")
+    async with scripted(*answers) as server, store_of(server) as store:
+        for keys in (["a", "b"], ["a"]):
+            answered = await service_over(store).delete(wire.DeleteRequest(role="main", keys=keys))
+            assert [each.key for each in answered.failures] == ["a"]
+
+
+@pytest.mark.parametrize("away", [failure(503, "SlowDown"), failure(404, "NoSuchBucket")], ids=["busy", "no bucket"])
+async def test_a_store_that_cannot_delete_anything_is_told_alone_as_among_others(away: bytes) -> None:
+    async with scripted(away) as server, store_of(server) as store:
+        for keys in (["a", "b"], ["a"]):
+            with pytest.raises((errors.Unavailable, errors.BucketNotFound)):
+                await service_over(store).delete(wire.DeleteRequest(role="main", keys=keys))

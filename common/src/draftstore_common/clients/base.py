@@ -1,19 +1,16 @@
 """What every typed client is made of: a model in, a model out, problems raised as problems."""
 
 import logging
-from typing import TypeVar
 
 from pydantic import BaseModel
 
 from draftstore_common.clients.service_tokens import ServiceMisconfigured, TokenSource
-from draftstore_common.clients.transport import Call, Reply, Transport
+from draftstore_common.clients.transport import Call, Model, Reply, Transport
 from draftstore_common.contracts.identity import Audience
 from draftstore_common.kit.errors import Problem, RelayedProblem
 from draftstore_common.kit.tokens import TokenRefused
 
 log = logging.getLogger(__name__)
-
-Model = TypeVar("Model", bound=BaseModel)
 
 _ABOUT_US = frozenset({"token_refused", "unauthorized", "not_found", "method_not_allowed"})
 """Codes by which a service refuses another service, not the request it came with."""
@@ -34,24 +31,23 @@ class ServiceClient:
 
     async def _ask(self, path: str, request: BaseModel, answer: type[Model]) -> Model:
         reply = await self._post(path, request)
-        return answer.model_validate_json(reply.body)
+        return reply.model(answer)
 
     async def _tell(self, path: str, request: BaseModel) -> None:
         await self._post(path, request)
 
     async def _post(self, path: str, request: BaseModel) -> Reply:
-        body = request.model_dump_json(exclude_defaults=True).encode()
-        reply = await self._send(path, body)
+        reply = await self._send(path, request)
         if _refuses_token(reply):  # so nothing was done; its signing key was withdrawn, say: once more with another
-            reply = await self._send(path, body)
+            reply = await self._send(path, request)
         if reply.status >= 300:
             raise _problem(path, reply)
         return reply
 
-    async def _send(self, path: str, body: bytes) -> Reply:
+    async def _send(self, path: str, request: BaseModel) -> Reply:
         token = await self._tokens.token(self.audience)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        reply = await self._transport.send(Call("POST", path, body, headers))
+        reply = await self._transport.send(Call("POST", path, request, headers))
         if _refuses_token(reply):
             self._tokens.forget(self.audience, token)
         return reply

@@ -8,41 +8,66 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
+from pydantic import BaseModel
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 from yarl import URL
 
 from draftstore_common.clients.plain_request import PlainRequest
 from draftstore_common.kit.app import Service
 from draftstore_common.kit.context import REQUEST_ID_HEADER, TIMEOUT_HEADER, remaining, request_id
-from draftstore_common.kit.direct import Asked
+from draftstore_common.kit.direct import Asked, Modelled
 from draftstore_common.kit.errors import Unavailable
 from draftstore_common.kit.origin import Origin
+from draftstore_common.kit.patience import Looks, Patience
 from draftstore_common.kit.table import Found
 from draftstore_common.kit.trace import trace_headers
 
 log = logging.getLogger(__name__)
 
+Model = TypeVar("Model", bound=BaseModel)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a service: small, complete in memory, never the bytes of an object."""
+    """One request to a service: small, complete in memory, never the bytes of an object.
+
+    A model as its `content` becomes JSON only where it leaves this process.
+    """
 
     method: str
     path: str
-    body: bytes = b""
+    content: bytes | BaseModel = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of its content."""
+        if isinstance(self.content, BaseModel):
+            return self.content.model_dump_json(exclude_defaults=True).encode()
+        return self.content
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole answer. Header names are lower case."""
+    """The whole answer. Header names are lower case. A model in its `content` comes from this process."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    content: bytes | Modelled
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of its content."""
+        return self.content.json() if isinstance(self.content, Modelled) else self.content
+
+    def model(self, kind: type[Model]) -> Model:
+        """What it tells, as a model of this kind."""
+        told = self.content.result if isinstance(self.content, Modelled) else None
+        return told if type(told) is kind else kind.model_validate_json(self.body)
 
 
 class Transport(Protocol):
@@ -143,6 +168,7 @@ class AsgiTransport:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._looks = Looks()
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,19 +178,21 @@ class AsgiTransport:
 
     async def send(self, call: Call) -> Reply:
         timeout = remaining()
-        loop, cancelled_before = asyncio.get_running_loop(), _cancellations()
-        task = loop.create_task(self._answered(call, timeout), context=contextvars.Context())
-        # Neither `wait_for`, which before Python 3.12 can swallow a cancellation that meets the end of the task, nor
-        # `timeout`, which costs as much as the rest of the call.
-        alarm = loop.call_later(timeout, task.cancel)
+        if timeout <= 0:  # what is begun goes on until the first look
+            raise ServiceUnavailable
         try:
-            return await task
+            with Patience(timeout, self._looks) as patience:
+                return await self._reply(call, timeout, patience)
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
+
+    async def _reply(self, call: Call, timeout: float, patience: Patience) -> Reply:
+        try:
+            return await asyncio.create_task(self._answered(call, timeout), context=contextvars.Context())
         except asyncio.CancelledError:
-            if _cancellations() > cancelled_before:
+            if patience.interrupted:
                 raise
-            raise ServiceUnavailable from TimeoutError()
-        finally:
-            alarm.cancel()
+            raise ServiceUnavailable from None  # the application gave up on its own
 
     def _answered(self, call: Call, timeout: float) -> Coroutine[Any, Any, Reply]:
         path, _, query = call.path.partition("?")
@@ -172,21 +200,19 @@ class AsgiTransport:
             case Service() as app if found := app.find(call.method, path):
                 fields = {name.lower(): value for name, value in call.headers.items()}
                 scope = {"type": "http", "method": call.method, "path": path, "query_string": query.encode()}
-                return _direct(app, found, Asked(scope, fields, call.body, _gone), Origin.here(fields))
+                return _direct(app, found, Asked(scope, fields, call.content, _gone), Origin.here(fields))
             case app:
                 return _AsgiExchange(call, _context_headers(timeout)).reply_of(app)
-
-
-def _cancellations() -> int:
-    """How often this task was told to end; what it waits for may be cancelled without that."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 async def _direct(app: Service, found: Found, request: Asked, origin: Origin) -> Reply:
     """The answer of a direct route: what ASGI would carry to and fro stays what it is."""
     response = await app.answer(found, request, origin)
-    return Reply(response.status_code, _by_name(response.raw_headers), bytes(response.body))
+    return Reply(response.status_code, _by_name(response.raw_headers), _content(response))
+
+
+def _content(response: Response) -> bytes | Modelled:
+    return response if isinstance(response, Modelled) else bytes(response.body)
 
 
 async def _gone() -> Message:
@@ -214,6 +240,7 @@ class _AsgiExchange:
 
     def __init__(self, call: Call, context_headers: Mapping[str, str]) -> None:
         self._call = call
+        self._content = call.body
         self._headers = {**call.headers, **context_headers}
         self._status = 500
         self._answer_headers: dict[str, str] = {}
@@ -231,7 +258,7 @@ class _AsgiExchange:
     def _scope(self) -> Scope:
         path, _, query = self._call.path.partition("?")
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
-        headers.append((b"content-length", str(len(self._call.body)).encode()))
+        headers.append((b"content-length", str(len(self._content)).encode()))
         return {
             **_IN_PROCESS,
             "method": self._call.method,
@@ -246,7 +273,7 @@ class _AsgiExchange:
         if self._sent:
             await asyncio.Event().wait()  # a caller in this process never disconnects; cancellation ends the wait
         self._sent = True
-        return {"type": "http.request", "body": self._call.body, "more_body": False}
+        return {"type": "http.request", "body": self._content, "more_body": False}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

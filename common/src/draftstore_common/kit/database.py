@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from draftstore_common.kit.context import remaining
 from draftstore_common.kit.errors import CannotStart, Unavailable
+from draftstore_common.kit.patience import Looks, Patience
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +74,11 @@ async def database_errors() -> AsyncIterator[None]:
 
 def deadline() -> asyncio.Timeout:
     """Ends what this request may still do with the database. Enter it inside `database_errors`."""
-    return asyncio.timeout(min(STATEMENT_TIMEOUT, remaining()))
+    return asyncio.timeout(_patience())
 
 
-async def patiently(work: Awaitable[Answer]) -> Answer:
-    """What comes of work that others do with the database for this request, as long as the request may wait."""
-    try:
-        async with deadline():
-            return await work
-    except TimeoutError as error:
-        raise DatabaseUnavailable from error
+def _patience() -> float:
+    return min(STATEMENT_TIMEOUT, remaining())
 
 
 def _driver_error(error: DBAPIError) -> BaseException | None:
@@ -103,6 +99,7 @@ class Database:
         # The pool's own queue is not fair: who comes while one that waits is being woken takes the connection, and the
         # one that was woken goes to the queue's end. Under load some waited seconds.
         self._turns = asyncio.Semaphore(size)
+        self._looks = Looks()
 
     async def __aenter__(self) -> Self:
         async with database_errors():
@@ -126,13 +123,15 @@ class Database:
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection in autocommit: each statement is its own transaction. Held until the request's deadline."""
         assert self._pool is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
-        patience = min(STATEMENT_TIMEOUT, remaining())
-        try:  # one frame and one timer for all of it: every statement of the suite passes here
-            async with asyncio.timeout(min(CONNECT_TIMEOUT, patience)) as limit:
+        seconds = _patience()
+        if seconds <= 0:  # what is begun goes on until the first look
+            raise DatabaseUnavailable
+        try:  # one frame for all of it: every statement of the suite passes here
+            with Patience(min(CONNECT_TIMEOUT, seconds), self._looks) as patience:
                 async with self._turns:
                     connection = await self._pool.acquire()
                     try:
-                        limit.reschedule(asyncio.get_running_loop().time() + patience)
+                        patience.renew(_patience())
                         yield connection  # type: ignore[misc]  # the pool's proxy has the connection's interface
                     finally:
                         await self._pool.release(connection, timeout=CONNECT_TIMEOUT)
@@ -154,6 +153,14 @@ class Database:
         """All rows a statement answers."""
         async with self.connection() as connection:
             return list(await connection.fetch(sql, *arguments))
+
+    async def common(self, work: Awaitable[Answer]) -> Answer:
+        """What comes of work that others do here for this request, as long as the request may wait."""
+        try:
+            with Patience(_patience(), self._looks):
+                return await work
+        except TimeoutError as error:
+            raise DatabaseUnavailable from error
 
     async def check(self) -> None:
         """Raise `DatabaseUnavailable` unless PostgreSQL answers."""

@@ -9,22 +9,23 @@ dependencies refuse (in their order), then all wrong values together.
 import email.message
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import Receive, Scope, Send
 
 from draftstore_common.kit.errors import MalformedJson
 from draftstore_common.kit.validation import validation_problem
 
 JSON = "application/json"
+_IS_JSON = (b"content-type", JSON.encode())
 
 _ABSENT = object()
 """In the place of a value that the request does not have."""
@@ -38,8 +39,13 @@ class Asked(Request):
     `sent` is the JSON of its body, once the route has read it, for who looks at it beside the route.
     """
 
-    def __init__(self, scope: Scope, fields: Mapping[str, str], content: bytes | None, receive: Receive) -> None:
-        """`content` is the body, if it is here already; else it comes by `receive`."""
+    def __init__(
+        self, scope: Scope, fields: Mapping[str, str], content: bytes | BaseModel | None, receive: Receive
+    ) -> None:
+        """`content` is the body, if it is here already; else it comes by `receive`.
+
+        A caller in this process gives the model itself, which is not validated again.
+        """
         super().__init__(scope, receive)
         self.fields = fields
         self.sent: Any = None
@@ -48,20 +54,23 @@ class Asked(Request):
     @classmethod
     def over_asgi(cls, scope: Scope, receive: Receive) -> Self:
         """A request as a server or FastAPI brings it."""
-        headers = scope["headers"]
-        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
-        return cls(scope, fields, None, receive)
+        return cls(scope, by_name(scope["headers"]), None, receive)
 
     @property
     def headers(self) -> Headers:
         """As Starlette has them; `fields` costs less."""
         return Headers(self.fields)
 
-    async def content(self) -> bytes:
-        """The whole body; raises `ClientDisconnect` if it breaks off."""
+    async def content(self) -> bytes | BaseModel:
+        """The whole body, or the model it would be; raises `ClientDisconnect` if it breaks off."""
         if self._content is None:
             self._content = await _received(self.receive)
         return self._content
+
+
+def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as ASGI has them, by their names, the first of each name."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
 
 
 def header(request: Request, name: str) -> str | None:
@@ -185,19 +194,32 @@ class _Answer:
         if self._model is None:
             return Response(status_code=self._status)
         status = self._status if told is None else told.status_code
-        response = _Json(self._model.dump_json(result), status)
+        response = Modelled(result, self._model, status)
         if told is not None:
             response.raw_headers.extend(told.raw_headers)
         return response
 
 
-class _Json(Response):
-    """JSON that is bytes already."""
+class Modelled(Response):
+    """A result that becomes JSON only when it leaves this process."""
 
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:  # noqa: ARG002  Starlette's
-        """The two headers it has, without the search for others that Starlette begins with."""
-        length = (b"content-length", str(len(self.body)).encode())
-        self.raw_headers = [length, (b"content-type", JSON.encode())]
+    def __init__(self, result: Any, model: TypeAdapter[Any], status: int) -> None:
+        # Not Starlette's, which wants the bytes at once.
+        self.result = result
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [_IS_JSON]
+        self._model = model
+
+    def json(self) -> bytes:
+        """The result as JSON."""
+        return self._model.dump_json(self.result)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it over ASGI."""
+        self.body = self.json()
+        self.raw_headers.append((b"content-length", str(len(self.body)).encode()))
+        await super().__call__(scope, receive, send)
 
 
 def _takes_the_request(dependency: Dependant) -> Callable[[Asked], Awaitable[Any]]:
@@ -217,6 +239,8 @@ async def _json(request: Asked) -> Any:
     """The body as JSON; as bytes where it does not say that it is JSON, which no model takes."""
     try:
         content = await request.content()
+        if isinstance(content, BaseModel):
+            return content
         if not content:
             return _ABSENT
         return _parsed(content) if _is_json(request.fields.get("content-type", "")) else content

@@ -88,7 +88,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if not _is_for(self.url, [value for name, value in self.headers if name == b"host"]):
             raise ValueError("target")  # the parser's callback error, answered by `send_400_response`
         super().on_headers_complete()
-        self.cycle.transport = cast("asyncio.Transport", OneWrite(self.transport, self.loop))
+        if self.scope["method"] != "HEAD":  # to whose answer there is no body that its head could wait for
+            self.cycle.transport = cast("asyncio.Transport", OneWrite(self.transport, self.loop))
         if self._closing or self.parser.should_upgrade():
             # What follows an upgrade that was not granted is not parsed any more.
             self.cycle.keep_alive = False

@@ -7,7 +7,9 @@ turn of the event loop; those who come while every lane is busy leave together a
 
 import asyncio
 import contextvars
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
@@ -16,10 +18,19 @@ Result = TypeVar("Result")
 _Group: TypeAlias = Sequence[tuple[Item, asyncio.Future[Result]]]
 
 
-class Together(Generic[Item, Result]):
-    """Calls `work` with the items of up to `most` callers, at most `lanes` times at once; each gets its own result.
+@dataclass(slots=True)
+class _Queue(Generic[Item, Result]):
+    """Items of one kind that wait, and how many lanes are under way for them."""
 
-    Only items for which `kind` is the same go together.
+    waiting: deque[tuple[Item, asyncio.Future[Result]]] = field(default_factory=deque)
+    lanes: int = 0
+
+
+class Together(Generic[Item, Result]):
+    """Calls `work` with the items of up to `most` callers; each gets its own result.
+
+    Only items for which `kind` is the same go together, at most `lanes` times at once: a kind that is stuck keeps no
+    other waiting.
     `work` answers in the order of its items, and does all of them or none. If it fails with one of `shared`, which
     says nothing of any single item, all of its callers get that; after any other failure each item is tried alone, so
     that only whoever brought the bad one gets the error. A caller that is cancelled leaves: its item is done for
@@ -36,40 +47,41 @@ class Together(Generic[Item, Result]):
         kind: Callable[[Item], Hashable] = lambda _: None,
     ) -> None:
         self._work = work
-        self._free = lanes
+        self._lanes = lanes
         self._most = most
         self._shared = shared
         self._kind = kind
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._queues: dict[Hashable, _Queue[Item, Result]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def do(self, item: Item) -> Result:
         """The item's own result."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, done))
-        if self._free:
-            self._free -= 1
+        kind = self._kind(item)
+        queue = self._queues.get(kind)
+        if queue is None:
+            queue = self._queues[kind] = _Queue()
+        queue.waiting.append((item, done))
+        if queue.lanes < self._lanes:
+            queue.lanes += 1
             # A context of its own: the lane goes on for others when the request that opened it is answered.
-            lane = asyncio.create_task(self._lane(), name="together", context=contextvars.Context())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            lane = asyncio.create_task(self._lane(kind, queue), name="together", context=contextvars.Context())
+            self._tasks.add(lane)
+            lane.add_done_callback(self._tasks.discard)
         return await done
 
-    async def _lane(self) -> None:
+    async def _lane(self, kind: Hashable, queue: _Queue[Item, Result]) -> None:
         try:
-            while self._waiting:
-                await self._settle(self._next())
+            while queue.waiting:
+                await self._settle(self._next(queue))
         finally:
-            self._free += 1
+            queue.lanes -= 1
+            if not (queue.lanes or queue.waiting):
+                del self._queues[kind]
 
-    def _next(self) -> _Group[Item, Result]:
-        """Whoever waits longest, and those who can go along; whoever has left stays behind."""
-        kind = self._kind(self._waiting[0][0])
-        group, left = list[tuple[Item, asyncio.Future[Result]]](), list[tuple[Item, asyncio.Future[Result]]]()
-        for one in self._waiting:
-            goes = len(group) < self._most and self._kind(one[0]) == kind
-            (group if goes else left).append(one)
-        self._waiting = left
+    def _next(self, queue: _Queue[Item, Result]) -> _Group[Item, Result]:
+        """Those who wait longest, without whoever has left."""
+        group = [queue.waiting.popleft() for _ in range(min(self._most, len(queue.waiting)))]
         return [one for one in group if not one[1].done()]
 
     async def _settle(self, group: _Group[Item, Result]) -> None:
@@ -82,7 +94,7 @@ class Together(Generic[Item, Result]):
                 _fail(group, error)
             else:
                 for one in group:
-                    await self._settle([one])
+                    await self._settle([] if one[1].done() else [one])
 
     async def _try(self, group: _Group[Item, Result]) -> None:
         if not group:  # everybody left

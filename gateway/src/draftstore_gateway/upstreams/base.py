@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, Self
 from starlette.types import Receive, Send
 
 from draftstore_common.kit.context import TIMEOUT_HEADER, remaining
-from draftstore_gateway.patience import Patience
+from draftstore_common.kit.patience import Patience
 
 STREAM_TIMEOUT = 3600.0
 """Seconds a service is told it has for bytes of any length."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
-from draftstore_gateway.patience import Patience
+from draftstore_common.kit.patience import Patience
 
 
 class ClientLeft(Exception):

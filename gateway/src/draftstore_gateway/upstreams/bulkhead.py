@@ -5,8 +5,8 @@ from typing import Self
 
 from starlette.types import Receive, Send
 
+from draftstore_common.kit.patience import Patience
 from draftstore_gateway.errors import Overloaded
-from draftstore_gateway.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded, Upstream
 
 QUEUE_WAIT = 1.0

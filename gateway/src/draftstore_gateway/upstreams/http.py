@@ -8,7 +8,7 @@ from starlette.types import Receive, Send
 
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.kit.errors import chain
-from draftstore_gateway.patience import Patience
+from draftstore_common.kit.patience import Patience
 from draftstore_gateway.upstreams.base import Forwarded
 from draftstore_gateway.upstreams.body import ClientBody
 from draftstore_gateway.upstreams.retries import RetryBudget

@@ -3,13 +3,18 @@
 import asyncio
 import contextvars
 import logging
-from typing import Self
+from collections.abc import Coroutine
+from typing import Any, Self
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from draftstore_common.kit.app import Service
+from draftstore_common.kit.direct import Asked, by_name
 from draftstore_common.kit.errors import Problem
-from draftstore_gateway.patience import Patience
+from draftstore_common.kit.origin import Origin
+from draftstore_common.kit.patience import Patience
+from draftstore_common.kit.table import Found
 from draftstore_gateway.upstreams.base import Forwarded
 
 log = logging.getLogger(__name__)
@@ -32,8 +37,22 @@ class AsgiUpstream:
 
     async def forward(self, request: Forwarded, receive: Receive, send: Send, _: Patience) -> None:
         """As `Upstream.forward`; the application is told when the client leaves, and stopped if we are."""
-        task = asyncio.create_task(_run(self._app, _scope(request), receive, send), context=contextvars.Context())
-        await task
+        await asyncio.create_task(self._answer(request, receive, send), context=contextvars.Context())
+
+    def _answer(self, request: Forwarded, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        path = unquote(request.raw_path.decode("ascii"))
+        match self._app:
+            case Service() as app if found := app.find(request.method, path):
+                scope = {"type": "http", "method": request.method, "path": path, "query_string": request.query}
+                asked = Asked(scope, by_name(request.headers), None, receive)
+                return _direct(app, found, asked, Origin.here(asked.fields), send)
+            case app:
+                return _run(app, _scope(request, path), receive, send)
+
+
+async def _direct(app: Service, found: Found, asked: Asked, origin: Origin, send: Send) -> None:
+    response = await app.answer(found, asked, origin)
+    await response(asked.scope, asked.receive, send)
 
 
 async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,14 +63,14 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
         raise Problem from error
 
 
-def _scope(request: Forwarded) -> Scope:
+def _scope(request: Forwarded, path: str) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": request.method,
         "scheme": "http",
-        "path": unquote(request.raw_path.decode("ascii")),
+        "path": path,
         "raw_path": request.raw_path,
         "query_string": request.query,
         "root_path": "",

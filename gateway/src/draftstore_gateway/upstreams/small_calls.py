@@ -7,7 +7,7 @@ from starlette.types import Message
 
 from draftstore_common.clients.transport import Call, Reply, ServiceUnavailable
 from draftstore_common.kit.context import remaining
-from draftstore_gateway.patience import Looks, Patience
+from draftstore_common.kit.patience import Looks, Patience
 from draftstore_gateway.upstreams.base import Forwarded, Upstream
 
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.drafts import OnConflict
-from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import RECOVERY_TTL
 from draftstore_metadata.errors import LeaseLost
@@ -84,7 +84,7 @@ class ClaimStore:
         idempotency key made one before. `Busy` if another of the same moment got the draft.
         """
         if request.confirmation is None and len(draft_ids) == 1:
-            claimed = await patiently(self._single.do(request))
+            claimed = await self._database.common(self._single.do(request))
             if claimed == "taken":
                 raise Busy
             return None if claimed is None else [claimed]

@@ -13,7 +13,7 @@ import asyncpg
 
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import DraftRecord
-from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.ids import following, uuid7, uuid7_run
 from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import WRITE_SLACK, draft_key, warning_lead
@@ -91,7 +91,7 @@ class CreateStore:
         row = self._row(uuid7(), new, new)
         if new.idempotency is not None:
             return (await self._once(new, [row], new.idempotency))[0]
-        return _record(row, await patiently(self._together.do(row)))
+        return _record(row, await self._database.common(self._together.do(row)))
 
     async def many(self, order: wire.CreateDrafts) -> list[DraftRecord]:
         """All of these, in their order, or none; of a known idempotency key those it made."""

@@ -8,7 +8,7 @@ import asyncpg
 
 from draftstore_common.contracts import metadata as wire
 from draftstore_common.contracts.metadata import DraftRecord, ObjectRecord
-from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import WRITE_SLACK, warning_lead
 from draftstore_metadata.store.rows import (
@@ -134,7 +134,7 @@ class DraftStore:
 
     async def find(self, query: wire.FindByName) -> wire.NameRecord:
         """The living drafts of a name that may have bytes, newest first, and its object."""
-        return await patiently(self._finding.do(query))
+        return await self._database.common(self._finding.do(query))
 
     async def _find(self, queries: Sequence[wire.FindByName]) -> Sequence[wire.NameRecord]:
         names = [(each.tenant_id, each.bucket, each.object_name, each.subject) for each in queries]

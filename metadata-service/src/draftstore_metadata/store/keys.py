@@ -9,7 +9,7 @@ import asyncpg
 
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.base import DEFAULT_TENANT_ID, MAIN
-from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.ids import uuid7
 from draftstore_common.kit.together import Together
 from draftstore_metadata.domain import fresh_key
@@ -113,7 +113,7 @@ class KeyStore:
     async def _reserve(self, request: wire.ReserveKeys, fresh: dict[UUID, str]) -> list[asyncpg.Record]:
         asked = [_row(want, fresh.get(want.draft_id)) for want in request.wanted]
         if request.confirmation_id is None and len(asked) == 1:
-            row = await patiently(self._single.do((request, asked[0])))
+            row = await self._database.common(self._single.do((request, asked[0])))
             return [] if row is None else [row]
         return await self._database.rows(_RESERVE_ALL, *_arguments(request, asked))
 

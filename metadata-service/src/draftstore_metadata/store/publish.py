@@ -9,7 +9,7 @@ import asyncpg
 
 from draftstore_common.contracts import confirm as wire
 from draftstore_common.contracts.drafts import DraftState, Receipt
-from draftstore_common.kit.database import Database, DatabaseUnavailable, patiently
+from draftstore_common.kit.database import Database, DatabaseUnavailable
 from draftstore_common.kit.ids import uuid7
 from draftstore_common.kit.together import Together
 from draftstore_metadata.errors import LeaseLost
@@ -73,7 +73,7 @@ class PublishStore:
         """
         try:
             if request.confirmation_id is None and len(request.copied) == 1:
-                return wire.Published(receipts=[await patiently(self._single.do(request))])
+                return wire.Published(receipts=[await self._database.common(self._single.do(request))])
             return wire.Published(receipts=await self._publish(request))
         except NamesRefused as error:
             return wire.Published(refused=error.refusals)

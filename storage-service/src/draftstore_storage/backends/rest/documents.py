@@ -28,7 +28,7 @@ def parse(body: bytes) -> ET.Element:
 
 def is_error(root: ET.Element) -> bool:
     """Whether this is an error, whatever status it came with."""
-    return root.tag.rpartition("}")[2] == "Error"
+    return _name(root) == "Error"
 
 
 def error_of(body: bytes) -> tuple[str, str]:
@@ -56,10 +56,14 @@ def delete_request(keys: Sequence[str]) -> bytes:
     return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{objects}</Delete>'.encode()
 
 
-def delete_failures(root: ET.Element) -> list[wire.DeleteFailure]:
-    """The keys that DeleteObjects left, and why."""
-    errors = [(_text(error, "Key"), _text(error, "Code")) for error in root.iterfind("{*}Error")]
-    return [wire.DeleteFailure(key=key, reason=code) for key, code in errors if code not in GONE_CODES]
+def delete_failures(root: ET.Element, keys: Sequence[str]) -> list[wire.DeleteFailure]:
+    """Those of the keys that DeleteObjects left, and why."""
+    errors = {
+        _text(error, "Key"): _text(error, "Code") for error in _named_as(root, "DeleteResult").iterfind("{*}Error")
+    }
+    if not errors.keys() <= set(keys):
+        raise ValueError("a failure of a key that was not asked about")
+    return [wire.DeleteFailure(key=key, reason=code) for key, code in errors.items() if code not in GONE_CODES]
 
 
 def complete_request(parts: Iterable[wire.PartRef]) -> bytes:
@@ -77,7 +81,7 @@ def uploaded_parts(page: ET.Element) -> list[wire.UploadedPart]:
             etag=_text(part, "ETag").strip('"'),
             checksum_sha256=full_sha256(_found(part, "ChecksumSHA256")),
         )
-        for part in page.iterfind("{*}Part")
+        for part in _named_as(page, "ListPartsResult").iterfind("{*}Part")
     ]
 
 
@@ -92,6 +96,17 @@ def _named(part: wire.PartRef) -> str:
     if part.checksum_sha256 is None:
         return named
     return f"{named}<ChecksumSHA256>{base64_sha256(part.checksum_sha256)}</ChecksumSHA256>"
+
+
+def _name(root: ET.Element) -> str:
+    return root.tag.rpartition("}")[2]
+
+
+def _named_as(root: ET.Element, name: str) -> ET.Element:
+    """The document, where one without a single entry says something, too: a page of a proxy has none either."""
+    if _name(root) != name:
+        raise ValueError(f"an answer that is no {name}")
+    return root
 
 
 def _found(element: ET.Element, name: str) -> str | None:

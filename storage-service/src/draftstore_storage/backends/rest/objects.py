@@ -61,14 +61,14 @@ class RestObjects:
         try:
             await self._short.ask(S3Request("DELETE", role, key), _done)
         except NotFound:
-            return
+            await self._look_for_bucket(role)  # a 404 may be anybody's, as of a proxy that leads elsewhere
 
     async def delete_many(self, role: BucketRole, keys: Sequence[str]) -> list[wire.DeleteFailure]:
         body = delete_request(keys)
         # Required for DeleteObjects, and the one checksum that every store knows (S3 API reference, DeleteObjects).
         digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
         request = S3Request("POST", role, query={"delete": ""}, headers={"content-md5": digest}, body=body)
-        return await self._long.ask(request, lambda answer: delete_failures(answer.root))
+        return await self._long.ask(request, lambda answer: delete_failures(answer.root, keys))
 
     async def _look_for_bucket(self, role: BucketRole) -> None:
         """Raises `BucketNotFound` if that is what is missing."""
@@ -110,5 +110,6 @@ def _etag(answer: Answer) -> str:
     return answer.headers["etag"].strip('"')
 
 
-def _done(_: Answer) -> None:
-    return None
+def _done(answer: Answer) -> None:
+    if answer.document is not None:
+        raise ValueError("an answer that should have no document")

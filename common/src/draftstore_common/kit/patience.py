@@ -1,10 +1,11 @@
-"""How long a request may take, as a plain context manager.
+"""How long something may take, as a plain context manager.
 
-`asyncio.timeout` does the same for more than twice the price: before Python 3.12 it asks the kernel three times which
+`asyncio.timeout` does the same for several times the price: before Python 3.12 it asks the kernel three times which
 process this is. And most requests are over before a timer of theirs was worth its while, so none has one at first.
 """
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
 from itertools import takewhile
@@ -34,7 +35,7 @@ class Looks:
         """It is here from now on."""
         self._here[patience] = time.monotonic()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FIRST_LOOK, self._look)
+            self._timer = self._alarm()
 
     def end(self, patience: "Patience") -> None:
         """It is gone."""
@@ -42,10 +43,16 @@ class Looks:
 
     def _look(self) -> None:
         begun_before = time.monotonic() - FIRST_LOOK
-        for patience in list(takewhile(lambda each: self._here[each] <= begun_before, self._here)):
-            del self._here[patience]
-            patience.look()
-        self._timer = asyncio.get_running_loop().call_later(FIRST_LOOK, self._look) if self._here else None
+        try:
+            for patience in list(takewhile(lambda each: self._here[each] <= begun_before, self._here)):
+                del self._here[patience]
+                patience.look()
+        finally:  # one that raises keeps nobody else from theirs
+            self._timer = self._alarm() if self._here else None
+
+    def _alarm(self) -> asyncio.TimerHandle:
+        # In a context of its own: the request that happens to begin it is not who is looked after.
+        return asyncio.get_running_loop().call_later(FIRST_LOOK, self._look, context=contextvars.Context())
 
 
 class Patience:
@@ -77,6 +84,11 @@ class Patience:
         # As in the library: only our own cancellation is a timeout, not one that came from elsewhere meanwhile.
         if self.over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether its task was told to end since it was entered, by it or by others."""
+        return self._task.cancelling() > self._cancelling
 
     def renew(self, seconds: float) -> None:
         """Begin anew, with so many seconds: not fewer than are left."""

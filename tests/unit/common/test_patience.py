@@ -1,10 +1,11 @@
 """A deadline ends what it was set for, by a TimeoutError, and nothing else."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
-from draftstore_gateway.patience import FIRST_LOOK, Looks, Patience
+from draftstore_common.kit.patience import FIRST_LOOK, Looks, Patience
 
 
 async def test_what_takes_too_long_is_a_timeout() -> None:
@@ -126,3 +127,27 @@ async def test_of_two_the_one_that_is_over_ends() -> None:
             await asyncio.Event().wait()
         await asyncio.sleep(0)
     assert not outer.over
+
+
+async def test_a_look_that_fails_keeps_nobody_else_from_theirs(caplog: pytest.LogCaptureFixture) -> None:
+    looks = Looks()
+
+    def fail() -> None:
+        raise RuntimeError("boom")
+
+    with Patience(30, looks) as broken:
+        broken.on_look = fail
+        with pytest.raises(TimeoutError), Patience(0.01, looks):
+            await asyncio.Event().wait()
+    assert "boom" in caplog.text
+
+
+async def test_a_look_is_in_nobodys_context() -> None:
+    whose, seen = ContextVar("whose", default="nobody's"), list[str]()
+    looks = Looks()
+    token = whose.set("somebody's")
+    with Patience(30, looks) as patience:
+        patience.on_look = lambda: seen.append(whose.get())
+        await asyncio.sleep(3 * FIRST_LOOK)
+    whose.reset(token)
+    assert seen == ["nobody's"]
