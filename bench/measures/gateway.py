@@ -1,11 +1,14 @@
 """CPU time of a request with a known key through the gateway, beside a bare proxy on the same client library.
 
+Between the two lies the floor: what a gateway must do, in one function (`bench/lean_gateway.py`).
+
 What the kernel charged each process (user and system), not rates: rates tell what else the machine does.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from statistics import median
 
 from bench.harness import Bench, Server, in_turn, running
 from bench.load.requests import render
@@ -20,11 +23,12 @@ PATH = "/api/v1/drafts"
 
 @dataclass(frozen=True)
 class Proxies:
-    """A gateway and a bare proxy in front of the same small service."""
+    """A gateway, a bare proxy and the floor between them, in front of the same small service."""
 
     bench: Bench
     gateway: Server
     bare: Server
+    lean: Server
     key: str
 
     async def microseconds(self, server: Server, name: str) -> float:
@@ -48,10 +52,11 @@ async def proxies(bench: Bench) -> AsyncIterator[Proxies]:
         stack.push_async_callback(identity.feed.cut)  # ends the poll of the gateway that is gone
         service = await stack.enter_async_context(running(bench, "service", "bench.small_service", "/"))
         url = f"http://127.0.0.1:{service.port}"
-        bare = running(bench, "bare-proxy", "bench.bare_proxy", "/", SERVICE_URL=url)
+        bare = await stack.enter_async_context(running(bench, "bare-proxy", "bench.bare_proxy", "/", SERVICE_URL=url))
+        lean = running(bench, "lean-gateway", "bench.lean_gateway", "/health/live", SERVICE_URL=url, KEY=key)
         settings = {"SERVICE_KEY": SERVICE_KEY, "IDENTITY_URL": f"http://127.0.0.1:{keys}", "DRAFTS_URL": url}
         gateway = running(bench, "gateway", "draftstore_gateway", "/health/ready", **settings)
-        yield Proxies(bench, await stack.enter_async_context(gateway), await stack.enter_async_context(bare), key)
+        yield Proxies(bench, await stack.enter_async_context(gateway), bare, await stack.enter_async_context(lean), key)
 
 
 async def measure(where: Proxies) -> list[Figures]:
@@ -63,7 +68,12 @@ async def measure(where: Proxies) -> list[Figures]:
     async def bare() -> float:
         return await where.microseconds(where.bare, "bare proxy")
 
-    await gateway()
-    await bare()
-    own, other = await in_turn(where.bench.scale.rounds, gateway, bare)
-    return [Figures("gateway", own, other)]
+    async def floor() -> float:
+        return await where.microseconds(where.lean, "floor")
+
+    subjects = (gateway, bare, floor)
+    for subject in subjects:
+        await subject()
+    own, other, least = await in_turn(where.bench.scale.rounds, *subjects)
+    ratio = median(lean / bare for lean, bare in zip(least, other, strict=True))
+    return [Figures("gateway", own, other, {"floor": round(median(least), 1), "floor_ratio": round(ratio, 3)})]

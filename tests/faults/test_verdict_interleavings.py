@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -21,7 +20,6 @@ from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Audience, Change, Verdict
 from draftstore_common.kit.errors import Problem
 from draftstore_gateway import verdict_cache
-from draftstore_gateway.address import Address
 from draftstore_gateway.verdict_cache import Judged, SecretKey, VerdictCache
 from draftstore_gateway.verdicts import Verdicts, _digest
 from support.revocation_model import AnyToken, Clock, LateIdentity, ModelKey, World
@@ -33,7 +31,7 @@ SEED = int(os.environ.get("STATE_MACHINE_SEED", "3"))
 BOUND = 4.0
 """Seconds: what the gateway needs of the published five."""
 
-HERE = ip_address("10.0.0.1")
+HERE = "10.0.0.1"
 TURNS = 30
 """More turns of the loop than any answer needs to get through."""
 
@@ -229,7 +227,7 @@ class _WithoutEpoch(VerdictCache):
 
 
 class _StaleWhileRevalidating(Verdicts):
-    async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
+    async def verdict(self, secret: str, audience: Audience, client: str) -> Verdict:
         held = self._cache._held.get((_digest(secret), audience))
         if held is None or self._cache.get((_digest(secret), audience)):
             return await super().verdict(secret, audience, client)

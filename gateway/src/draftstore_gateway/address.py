@@ -15,7 +15,6 @@ SAME_MACHINE = IPv4Address("127.0.0.1")
 """The peer of a Unix socket or of a caller in this process."""
 
 
-@lru_cache(maxsize=1024)  # of few peers come many requests
 def parse_address(text: str) -> Address | None:
     """The address in `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`; an IPv4 address inside IPv6 as itself."""
     text = text.strip()
@@ -39,10 +38,11 @@ def inside(address: Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def bucket(address: Address) -> str:
+def bucket(client: str) -> str:
     """What shares one allowance: an IPv4 address, or the /64 an IPv6 host picks its addresses from (RFC 4291)."""
+    address = ip_address(client)
     if isinstance(address, IPv4Address):
-        return str(address)
+        return client
     return str(IPv6Network((address, 64), strict=False))
 
 
@@ -52,11 +52,11 @@ class ClientAddress:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
 
-    def find(self, peer: str | None, forwarded_for: Sequence[str]) -> Address:
+    def find(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
         """The client's address. An entry that is none ends the walk: nothing left of it can be believed."""
-        client = (parse_address(peer) if peer else None) or SAME_MACHINE
+        client, text = _of_peer(peer)
         if not forwarded_for or not self._trusted:
-            return client
+            return text
         for entry in reversed(",".join(forwarded_for).split(",")):
             if not inside(client, self._trusted):
                 break
@@ -64,4 +64,10 @@ class ClientAddress:
             if claimed is None:
                 break
             client = claimed
-        return client
+        return str(client)
+
+
+@lru_cache(maxsize=1024)  # of few peers come many requests
+def _of_peer(peer: str | None) -> tuple[Address, str]:
+    address = (parse_address(peer) if peer else None) or SAME_MACHINE
+    return address, str(address)

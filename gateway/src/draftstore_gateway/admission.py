@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from draftstore_common.clients.transport import ServiceUnavailable
 from draftstore_common.contracts.identity import Verdict
 from draftstore_common.kit.context import remaining
-from draftstore_gateway.address import Address, bucket
+from draftstore_gateway.address import bucket
 from draftstore_gateway.concurrency import Concurrency, Place, Turns
 from draftstore_gateway.errors import RateLimited
 from draftstore_gateway.exchange import Answer
@@ -22,6 +23,15 @@ CALLERS = 10_000
 """Callers whose charges are remembered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """What a verdict says of its caller, worked out once."""
+
+    verdict: Verdict
+    lineage: str
+    charges: Sequence[Charge]
+
+
 class Admission:
     """Charges requests, and tells the client where it stands in the header fields of the answer."""
 
@@ -31,14 +41,14 @@ class Admission:
         self._strangers = Turns(STRANGERS)
         self._per_address = per_address
         self._per_key = per_key
-        self._charges: dict[UUID, tuple[Verdict, Sequence[Charge]]] = {}
+        self._callers: dict[UUID, _Caller] = {}
 
-    async def charge_address(self, answer: Answer, client: Address) -> None:
+    async def charge_address(self, answer: Answer, client: str) -> None:
         """Charge a refused or anonymous request; raises `RateLimited` when the address has had its share of those."""
         _tell(answer, await self._limiter.hit(self._of_address(client)))
 
     @asynccontextmanager
-    async def stranger(self, answer: Answer, client: Address) -> AsyncIterator[None]:
+    async def stranger(self, answer: Answer, client: str) -> AsyncIterator[None]:
         """A turn of the address to ask about a key never seen; charges nothing.
 
         Raises `RateLimited` if the address has had its share of refusals when it is its turn: looked at before, the
@@ -51,7 +61,7 @@ class Admission:
             yield
 
     @asynccontextmanager
-    async def _turn(self, client: Address) -> AsyncIterator[None]:
+    async def _turn(self, client: str) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(remaining()), self._strangers.turn(bucket(client)):
                 yield
@@ -64,28 +74,30 @@ class Admission:
         Raises `TooManyConcurrent` or `RateLimited`; then there is nothing to give back. What finds no place is not
         charged: it costs us nothing, and its caller is told to wait for requests of its own.
         """
-        place = self._concurrency.enter(verdict.principal.lineage)
+        caller = self._caller(verdict)
+        place = self._concurrency.enter(caller.lineage)
         try:
-            wanted = self._of_caller(verdict)
-            if wanted:
-                _tell(answer, await self._limiter.hit(wanted))
+            if caller.charges:
+                _tell(answer, await self._limiter.hit(caller.charges))
         except BaseException:
             place()
             raise
         return place
 
-    def _of_address(self, client: Address) -> list[Charge]:
+    def _of_address(self, client: str) -> list[Charge]:
         return charges("ip", bucket(client), self._per_address)
 
-    def _of_caller(self, verdict: Verdict) -> Sequence[Charge]:
-        """What a request of this caller is counted in, worked out once for each verdict."""
+    def _caller(self, verdict: Verdict) -> _Caller:
+        known = self._callers.get(verdict.principal.lineage)
+        return known if known is not None and known.verdict is verdict else self._remember(verdict)
+
+    def _remember(self, verdict: Verdict) -> _Caller:
         lineage = verdict.principal.lineage
-        known = self._charges.get(lineage)
-        if known is None or known[0] is not verdict:
-            known = self._charges[lineage] = verdict, self._charges_of(verdict)
-            if len(self._charges) > CALLERS:
-                del self._charges[next(iter(self._charges))]
-        return known[1]
+        self._callers.pop(lineage, None)  # it goes to the end: those at the beginning were not heard of for longest
+        caller = self._callers[lineage] = _Caller(verdict, str(lineage), self._charges_of(verdict))
+        if len(self._callers) > CALLERS:
+            del self._callers[next(iter(self._callers))]
+        return caller
 
     def _charges_of(self, verdict: Verdict) -> Sequence[Charge]:
         """The key's own windows, else the default, counted over its whole lineage; and the tenant's."""

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 from draftstore_gateway.errors import TooManyConcurrent
 from draftstore_gateway.metrics import LimiterMetrics
@@ -15,8 +14,8 @@ class Place:
 
     __slots__ = ("_lineage", "_under_way")
 
-    def __init__(self, under_way: dict[UUID, int], lineage: UUID) -> None:
-        self._under_way: dict[UUID, int] | None = under_way
+    def __init__(self, under_way: dict[str, int], lineage: str) -> None:
+        self._under_way: dict[str, int] | None = under_way
         self._lineage = lineage
 
     def __call__(self) -> None:
@@ -36,9 +35,9 @@ class Concurrency:
     def __init__(self, limit: int, metrics: LimiterMetrics) -> None:
         self._limit = limit
         self._metrics = metrics
-        self._under_way: dict[UUID, int] = {}
+        self._under_way: dict[str, int] = {}
 
-    def enter(self, lineage: UUID) -> Place:
+    def enter(self, lineage: str) -> Place:
         """Take a place among the requests under way; raises `TooManyConcurrent`."""
         others = self._under_way.get(lineage, 0)
         if others >= self._limit:

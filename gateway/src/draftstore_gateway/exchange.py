@@ -58,7 +58,7 @@ class RequestBody:
     @property
     def unread(self) -> bool:
         """More is to come than the server can skip cheaply: the connection cannot be used again."""
-        return not self.complete and (self._declared is None or self._declared > SKIPPABLE)
+        return (self._declared is None or self._declared > SKIPPABLE) and not self.complete
 
     @property
     def over(self) -> bool:

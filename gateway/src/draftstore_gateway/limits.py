@@ -70,7 +70,7 @@ class Limiter:
         The shortest first: what a long window refuses may cost a short one something; the other way round, one burst
         would eat a day's allowance.
         """
-        ordered = sorted(wanted, key=_SECONDS)
+        ordered = sorted(wanted, key=_SECONDS) if len(wanted) > 1 else wanted
         decision = None if self._shared is None else await self._together(Counter.hit, self._shared, ordered)
         if decision is None:
             decision = self._memory.hit(self._own(ordered))

@@ -4,7 +4,6 @@ So it is one step for all who race, without a lock.
 """
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -65,25 +64,23 @@ class _SlidingCounter:
     def __init__(self, amount: int, seconds: int) -> None:
         self._amount = amount
         self._seconds = seconds
-        self._stretch = -2
+        self._stretch = -2.0
         self._before = 0
         self._count = 0
 
     def remaining(self, now: float) -> int:
-        stretch = int(now // self._seconds)
+        stretch, gone = divmod(now, self._seconds)
         if stretch != self._stretch:
             self._before = self._count if stretch == self._stretch + 1 else 0
             self._stretch, self._count = stretch, 0
-        left = 1 - now / self._seconds % 1
-        return max(0, self._amount - math.floor(self._before * left + self._count))
+        return max(0, self._amount - self._count - int(self._before * (1 - gone / self._seconds)))
 
     def admit(self, now: float) -> None:  # noqa: ARG002  counted, not kept
         self._count += 1
 
     def reset_in(self, now: float) -> float:
         left = self._seconds - now % self._seconds
-        of_before = left % (self._seconds / self._before) if self._before else left
-        return min(of_before, left)
+        return left % (self._seconds / self._before) if self._before else left
 
     def over(self, now: float) -> bool:
         return self._stretch < now // self._seconds - 1
@@ -105,7 +102,7 @@ class Memory:
         """Count one request in all these windows, in their order, or say which has no room."""
         now, refused_by, standings = self._clock(), None, []
         for charge in wanted:
-            window = self._window(charge)
+            window = self._windows.get(charge.key) or self._window(charge)
             remaining = window.remaining(now)
             if refused_by is None and remaining:
                 window.admit(now)

@@ -6,7 +6,7 @@ and nothing behind the gateway hears of it.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
@@ -20,7 +20,7 @@ from draftstore_common.kit.errors import Problem, chain
 from draftstore_common.kit.logging import log_request
 from draftstore_common.kit.patience import Looks, Patience, nothing
 from draftstore_common.kit.trace import trace_headers
-from draftstore_gateway.address import Address, ClientAddress
+from draftstore_gateway.address import ClientAddress
 from draftstore_gateway.admission import Admission
 from draftstore_gateway.arrival import Arrival
 from draftstore_gateway.errors import RequestTimeout
@@ -44,7 +44,7 @@ SLOW_BODY = 0.5
 class Exchange:
     """One request on its way through."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Address) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
         self.method: str = scope["method"]
         self.raw_path: bytes = scope["raw_path"]
         self.path = self.raw_path.decode("ascii", "backslashreplace")
@@ -55,7 +55,6 @@ class Exchange:
         """The headers that `check_headers` lets be there once only, by their names."""
         self.http_version: str = scope["http_version"]
         self.client = client
-        self.client_text = str(client)
         self.body = RequestBody(receive, self._declared_length())
         self.answer = Answer(send, self.body)
         self.principal: Principal | None = None
@@ -66,31 +65,24 @@ class Exchange:
         """Seconds since it began."""
         return time.monotonic() - self._began
 
-    def notify(self, progress: Callable[[], None], *, of_body: bool) -> None:
-        """Call `progress` whenever a part of the answer has gone, and of the body, if asked, has come."""
-        self.answer.on_progress = progress
-        if of_body:
-            self.body.on_progress = progress
-
     def _declared_length(self) -> int | None:
         if b"transfer-encoding" in self.fields:
             return None
-        length = self.fields.get(b"content-length", b"")
-        return int(length) if LENGTH.fullmatch(length) else 0
+        length = self.fields.get(b"content-length")
+        return int(length) if length is not None and LENGTH.fullmatch(length) else 0
 
     def log(self) -> None:
         """The access line: neither query nor headers, where secrets could be."""
-        fields: dict[str, object] = {
+        facts: dict[str, object] = {
             "method": self.method,
-            "path": self.path,
             "status": self.answer.status,
             "complete": self.answer.finished,
             "ms": round(self.age * 1000, 1),
-            "client": self.client_text,
+            "client": self.client,
         }
         if self.principal is not None:
-            fields["tenant_id"], fields["key_id"] = str(self.principal.tenant_id), str(self.principal.key_id)
-        log_request(log, fields)
+            facts["tenant_id"], facts["key_id"] = self.principal.tenant_id, self.principal.key_id
+        log_request(log, self.path, facts)
 
 
 class Pipeline:
@@ -131,7 +123,7 @@ class Pipeline:
         finally:  # a server that shuts down cancels us: what it cut off is logged too
             exchange.log()
 
-    def _client(self, scope: Scope) -> Address:
+    def _client(self, scope: Scope) -> str:
         peer = scope.get("client")
         claims = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
         return self._addresses.find(peer[0] if peer else None, claims)
@@ -140,7 +132,10 @@ class Pipeline:
         set_timeout(DEFAULT_TIMEOUT)
         check_headers(exchange.headers, http_version=exchange.http_version)
         check_path(exchange.raw_path, exchange.query)
-        route = await self._route(exchange)
+        try:
+            route = self._routes.find(exchange.method, exchange.path)
+        except Problem as problem:
+            await self._refuse_at_cost_of_address(exchange, problem)
         if route.deprecation is not None:
             exchange.answer.notices = route.deprecation.headers()
         exchange.body.allow(route.max_body)
@@ -171,12 +166,6 @@ class Pipeline:
         finally:
             gone()
             leave()
-
-    async def _route(self, exchange: Exchange) -> Route:
-        try:
-            return self._routes.find(exchange.method, exchange.path)
-        except Problem as problem:
-            await self._refuse_at_cost_of_address(exchange, problem)
 
     async def _verdict(self, exchange: Exchange, route: Route) -> Verdict:
         authorization = exchange.fields.get(b"authorization")
@@ -218,7 +207,7 @@ class Pipeline:
                 exchange.headers,
                 token=token,
                 request_id=request_id.get(),
-                client=exchange.client_text,
+                client=exchange.client,
                 trace=trace_headers(),
             ),
             has_body=not exchange.body.empty,
@@ -226,12 +215,12 @@ class Pipeline:
         )
         # A JSON answer has to begin in time, anything streamed to move at all.
         with Patience(IDLE_TIMEOUT if streams else remaining(), self._looks) as patience:
-            exchange.notify(partial(patience.renew, IDLE_TIMEOUT), of_body=streams)
-            try:
-                upstream = self._upstreams[route.audience]
-                await upstream.forward(request, exchange.body.receive, exchange.answer.send, patience)
-            finally:
-                exchange.notify(nothing, of_body=True)
+            exchange.answer.on_progress = progress = partial(patience.renew, IDLE_TIMEOUT)
+            if streams:
+                exchange.body.on_progress = progress
+            await self._upstreams[route.audience].forward(
+                request, exchange.body.receive, exchange.answer.send, patience
+            )
 
 
 def _check_power(route: Route, principal: Principal) -> None:

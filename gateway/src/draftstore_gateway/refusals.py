@@ -9,7 +9,7 @@ from draftstore_common.clients.access_log import AccessLog
 from draftstore_common.contracts.audit import AccessEvent
 from draftstore_common.contracts.identity import Principal
 from draftstore_common.kit.errors import Problem
-from draftstore_gateway.address import Address, bucket
+from draftstore_gateway.address import bucket
 
 
 class Refusals:
@@ -18,7 +18,7 @@ class Refusals:
     def __init__(self, log: AccessLog) -> None:
         self._log = log
 
-    def note(self, outcome: Exception, *, method: str, path: str, client: Address, who: Principal | None) -> None:
+    def note(self, outcome: Exception, *, method: str, path: str, client: str, who: Principal | None) -> None:
         """Take notice of how a request ended here; of `who`, if its key was good."""
         if not isinstance(outcome, Problem) or outcome.http_status not in {401, 403} or _unwatched(who):
             return
@@ -31,7 +31,7 @@ class Refusals:
                 target_type="route",
                 target=f"{method} {path}",
                 principal=who,
-                client=str(client),
+                client=client,
                 code=code,
             )
 

@@ -16,7 +16,6 @@ from draftstore_common.contracts.identity import Audience, Verdict, VerifyReques
 from draftstore_common.kit.context import request_id
 from draftstore_common.kit.errors import Problem, RelayedProblem, chain
 from draftstore_common.kit.flight import SingleFlight
-from draftstore_gateway.address import Address
 from draftstore_gateway.errors import AddressNotAllowed, ApiKeyMalformed, ApiKeyMissing, VerificationFailed
 from draftstore_gateway.verdict_cache import VERIFY_TIMEOUT, Judged, SecretKey, VerdictCache
 
@@ -46,13 +45,13 @@ class Verdicts:
         self._identity = identity
         self._tokens = tokens
         self._cache = cache
-        self._flights: dict[tuple[SecretKey, Address], SingleFlight[Judged]] = {}
+        self._flights: dict[tuple[SecretKey, str], SingleFlight[Judged]] = {}
 
     def knows(self, secret: str) -> bool:
         """Whether identity took this secret when it was last asked, however long ago and for whichever service."""
         return self._cache.knows(_digest(secret))
 
-    def held(self, authorization: bytes, audience: Audience, client: Address) -> Verdict | None:
+    def held(self, authorization: bytes, audience: Audience, client: str) -> Verdict | None:
         """The verdict to use without asking, for a header `Bearer <key>`; None for whatever else it may be.
 
         A key whose verdict is held has the form of one: that is not looked at again.
@@ -60,16 +59,16 @@ class Verdicts:
         if not authorization.startswith(_BEARER):
             return None
         verdict = self._cache.get((hashlib.sha256(authorization[len(_BEARER) :]).digest(), audience))
-        return verdict if verdict is not None and (not verdict.cidrs or allows(verdict.cidrs, str(client))) else None
+        return verdict if verdict is not None and (not verdict.cidrs or allows(verdict.cidrs, client)) else None
 
-    async def verdict(self, secret: str, audience: Audience, client: Address) -> Verdict:
+    async def verdict(self, secret: str, audience: Audience, client: str) -> Verdict:
         """Who this is, with a token for `audience`.
 
         Raises identity's refusal (401, 403), `AddressNotAllowed`, or `Unavailable` when nobody can be judged.
         """
         key = (_digest(secret), audience)
         verdict = self._cache.get(key) or await self._ask(key, secret, client)
-        if not allows(verdict.cidrs, str(client)):
+        if not allows(verdict.cidrs, client):
             raise AddressNotAllowed
         return verdict
 
@@ -80,17 +79,17 @@ class Verdicts:
         except ServiceMisconfigured as error:
             raise _failed(error) from error
 
-    async def _ask(self, key: SecretKey, secret: str, client: Address) -> Verdict:
+    async def _ask(self, key: SecretKey, secret: str, client: str) -> Verdict:
         for _ in range(ATTEMPTS):
             judged = await self._answer(key, secret, client)
             if self._cache.usable(judged):
                 return judged.verdict
         raise ServiceUnavailable
 
-    async def _answer(self, key: SecretKey, secret: str, client: Address) -> Judged:
+    async def _answer(self, key: SecretKey, secret: str, client: str) -> Judged:
         flight = self._flights.get((key, client))
         if flight is None:
-            request = VerifyRequest(secret=secret, audience=key[1], client_ip=str(client))
+            request = VerifyRequest(secret=secret, audience=key[1], client_ip=client)
             flight = SingleFlight(partial(self._judge, key, request, request_id.get()), timeout=VERIFY_TIMEOUT)
             self._flights[key, client] = flight
             flight.start().add_done_callback(lambda _: self._flights.pop((key, client)))

@@ -105,9 +105,11 @@ class Decision(NamedTuple):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The fields of draft-ietf-httpapi-ratelimit-headers-11."""
-        policy = ", ".join([f'"{s.policy}-{s.window}s";q={s.quota};w={s.window}' for s in self.standings])
-        state = ", ".join([f'"{s.policy}-{s.window}s";r={s.remaining};t={s.reset}' for s in self.standings])
-        return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
+        policies, states = [], []
+        for policy, quota, window, remaining, reset in self.standings:
+            policies.append(f'"{policy}-{window}s";q={quota};w={window}')
+            states.append(f'"{policy}-{window}s";r={remaining};t={reset}')
+        return [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(states).encode())]
 
 
 class Counter:

@@ -1,15 +1,26 @@
 """The log of a process: its file, and the line of every request."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from draftstore_common.kit.logging import MOST_WAITING, GroupedLines, JsonFormatter, LogFile, log_request
+from draftstore_common.contracts.api_keys import make
+from draftstore_common.kit.ids import uuid7
+from draftstore_common.kit.logging import (
+    MOST_WAITING,
+    GroupedLines,
+    HumanFormatter,
+    JsonFormatter,
+    LogFile,
+    log_request,
+)
 
 
 def _record(text: str) -> logging.LogRecord:
@@ -45,23 +56,6 @@ def test_letters_count_as_the_bytes_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "a.log.1").stat().st_size == 81
 
 
-def test_the_line_of_a_request_is_as_any_other(caplog: pytest.LogCaptureFixture) -> None:
-    log = logging.getLogger("draftstore.test")
-    fields = {"method": "GET", "path": "/a", "status": 200}
-    with caplog.at_level(logging.INFO):
-        log_request(log, fields)
-        log.info("request", extra=fields)
-    quick, usual = (json.loads(JsonFormatter("gateway").format(record)) for record in caplog.records)
-    assert quick.pop("at") <= usual.pop("at")
-    assert quick == usual
-
-
-def test_the_line_of_a_request_keeps_to_the_level(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        log_request(logging.getLogger("draftstore.test"), {"status": 200})
-    assert caplog.records == []
-
-
 class _Stream(io.StringIO):
     """Notes each write apart."""
 
@@ -72,6 +66,53 @@ class _Stream(io.StringIO):
     def write(self, text: str) -> int:
         self.writes.append(text)
         return len(text)
+
+
+@contextlib.contextmanager
+def _lines(formatter: logging.Formatter) -> Iterator[Callable[[], list[str]]]:
+    """What our handler writes of what the root logger is told."""
+    stream = io.StringIO()
+    handler = GroupedLines(stream)
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield lambda: stream.getvalue().splitlines()
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+_LOG = logging.getLogger("draftstore.test")
+_FACTS = {"method": "GET", "status": 200, "complete": True, "ms": 1.5, "client": "::1", "key_id": uuid7()}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a", "/a%20b", '/"\\\x00', "/x?X-Amz-Signature=0123abc", f"/{make('live')}"],
+    ids=["plain", "escaped", "unusual", "signature", "key"],
+)
+def test_the_line_of_a_request_is_as_any_other(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), _lines(JsonFormatter("gateway")) as lines:
+        log_request(_LOG, path, _FACTS)
+        _LOG.info("request", extra={"path": path, **_FACTS})
+    quick, usual = map(json.loads, lines())
+    assert quick.pop("at") <= usual.pop("at")
+    assert quick == usual
+
+
+def test_a_request_is_a_record_for_handlers_that_are_not_ours_and_text_for_eyes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO), _lines(HumanFormatter()) as lines:
+        log_request(_LOG, "/a", _FACTS)
+    [record] = caplog.records
+    assert (record.name, record.getMessage(), vars(record)["path"]) == ("draftstore.test", "request", "/a")
+    assert "request path=/a method=GET status=200" in lines()[0]
+
+
+def test_the_line_of_a_request_keeps_to_the_level(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), _lines(JsonFormatter("gateway")) as lines:
+        log_request(_LOG, "/a", _FACTS)
+    assert (caplog.records, lines()) == ([], [])
 
 
 async def test_lines_of_one_turn_of_the_loop_leave_in_one_write() -> None:

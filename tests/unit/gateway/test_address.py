@@ -1,6 +1,6 @@
 """Who the client is, behind proxies that are trusted and claims that are not."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import pytest
 
@@ -10,7 +10,7 @@ PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 
 
 def test_without_trusted_proxies_the_peer_is_the_client_whatever_it_claims() -> None:
-    assert str(ClientAddress([]).find("1.2.3.4", ["6.6.6.6"])) == "1.2.3.4"
+    assert ClientAddress([]).find("1.2.3.4", ["6.6.6.6"]) == "1.2.3.4"
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def test_without_trusted_proxies_the_peer_is_the_client_whatever_it_claims() -> 
 def test_the_walk_goes_from_the_right_to_the_first_address_nobody_vouches_for(
     peer: str | None, claims: list[str], client: str
 ) -> None:
-    assert str(PROXIES.find(peer, claims)) == client
+    assert PROXIES.find(peer, claims) == client
 
 
 def test_hosts_of_one_ipv6_network_share_an_allowance() -> None:
-    assert bucket(ip_address("2001:db8:1:2::1")) == bucket(ip_address("2001:db8:1:2:ffff::9"))
-    assert bucket(ip_address("2001:db8:1:2::1")) != bucket(ip_address("2001:db8:1:3::1"))
-    assert bucket(ip_address("1.2.3.4")) != bucket(ip_address("1.2.3.5"))
+    assert bucket("2001:db8:1:2::1") == bucket("2001:db8:1:2:ffff::9")
+    assert bucket("2001:db8:1:2::1") != bucket("2001:db8:1:3::1")
+    assert bucket("1.2.3.4") != bucket("1.2.3.5")
 
 
 @pytest.mark.parametrize("text", ["", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "::1::2", "1.2.3.4/8"])

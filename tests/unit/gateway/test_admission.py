@@ -83,4 +83,4 @@ async def test_what_is_remembered_of_callers_is_bounded(monkeypatch: pytest.Monk
     asked = _admission()
     for _ in range(10):
         await _request(asked, _verdict(5))
-    assert len(asked._charges) == 3
+    assert len(asked._callers) == 3

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from uuid import UUID
 
 import pytest
@@ -21,8 +21,8 @@ from draftstore_gateway.verdict_cache import VerdictCache
 from draftstore_gateway.verdicts import ATTEMPTS, Verdicts, bearer_secret
 from support.gateway import SmallIdentity
 
-HERE = ip_address("10.0.0.1")
-ELSEWHERE = ip_address("10.9.0.1")
+HERE = "10.0.0.1"
+ELSEWHERE = "10.9.0.1"
 
 
 class _AnyToken:

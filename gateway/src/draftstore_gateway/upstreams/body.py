@@ -21,12 +21,11 @@ class ClientBody:
     def __init__(self, receive: Receive, *, has_body: bool, patience: Patience) -> None:
         self._receive = receive
         self._patience = patience
+        self._sent = not has_body
+        self._lasts = False
         self._watcher: asyncio.Task[None] | None = None
         self.begun = False
         """Part of it may have been sent: it cannot be sent again."""
-        self._sent = asyncio.Event()
-        if not has_body:
-            self._sent.set()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body; raises `ClientLeft` if it ends too early."""
@@ -38,20 +37,31 @@ class ClientBody:
                 raise ClientLeft
             more = message.get("more_body", False)
             yield message.get("body", b"")
-        self._sent.set()
+        self._sent = True
+        self._watch()
 
     def watch(self) -> None:
-        """Begin to wait for the client to leave."""
-        self._watcher = asyncio.create_task(self._departure())
+        """Begin to wait for the client to leave, once its body is sent."""
+        self._lasts = True
+        self._watch()
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is anything to close."""
+        return self._lasts
 
     async def close(self) -> None:
         """Wait no longer."""
+        self._lasts = False
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
 
+    def _watch(self) -> None:
+        if self._lasts and self._sent:
+            self._watcher = asyncio.create_task(self._departure())
+
     async def _departure(self) -> None:
-        await self._sent.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._patience.end()
