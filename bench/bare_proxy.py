@@ -30,6 +30,7 @@ class BareProxy:
         await receive()
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         ) as self._session:
@@ -44,9 +45,11 @@ class BareProxy:
         async with self._session.request(scope["method"], url, headers=headers, allow_redirects=False) as answer:
             passed = [pair for pair in answer.raw_headers if pair[0].lower() not in {b"connection", b"date"}]
             await send({"type": "http.response.start", "status": answer.status, "headers": passed})
-            async for chunk in answer.content.iter_any():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            more = True
+            while more:
+                chunk = await answer.content.readany()
+                more = not answer.content.at_eof()
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
 if __name__ == "__main__":
