@@ -167,3 +167,14 @@ async def test_a_loop_that_does_not_turn_keeps_no_more_than_so_many_lines_waitin
     for _ in range(MOST_WAITING + 1):
         lines.emit(_record("a"))
     assert len(stream.writes) == 1
+
+
+async def test_lines_that_cannot_be_written_are_told_and_stop_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError("no space left")
+
+    lines = GroupedLines(Full())
+    lines.take("a line")
+    await asyncio.sleep(0)
+    assert "no space left" in capsys.readouterr().err

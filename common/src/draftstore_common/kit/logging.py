@@ -166,8 +166,12 @@ class GroupedLines(logging.StreamHandler[TextIO]):
         return False
 
     def _leave(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # as at the end of the process: the stream is closed
+        try:
             self.flush()
+        except ValueError:  # as at the end of the process: the stream is closed
+            return
+        except OSError:  # as in the library: told where it may be seen, and nobody is stopped
+            self.handleError(logging.makeLogRecord({"msg": "lines that could not be written"}))
 
     def _write(self, lines: str) -> None:
         self.stream.write(lines)
