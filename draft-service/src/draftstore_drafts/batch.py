@@ -1,5 +1,6 @@
 """Many drafts in one request: one transaction, one round of signing, all or none."""
 
+import time
 from collections.abc import Iterator, Sequence
 
 from draftstore_common.clients.metadata import MetadataClient
@@ -29,6 +30,7 @@ class BatchService:
         With a key that is known: the drafts it made, and URLs for what is left of their latest ones' time, if anything.
         """
         _check(principal, batch.drafts)
+        asked_at = time.monotonic()
         drafts = await self._metadata.create_drafts(
             wire.CreateDrafts(
                 actor=actor(principal),
@@ -39,16 +41,16 @@ class BatchService:
                 idempotency=key,
             )
         )
-        return CreatedDrafts(items=await self._signed(drafts))
+        return CreatedDrafts(items=await self._signed(drafts, asked_at))
 
     def _new(self, entry: DraftCreate) -> wire.NewDraft:
         declared = {name: getattr(entry, name) for name in _DECLARED}
         ttl = entry.ttl or self._lives.default_draft_ttl
-        # Not validated here: the entry was, by the same types, and metadata-service does it as well.
+        # Not validated once more: the entry was, by the same types.
         return wire.NewDraft.model_construct(upload_type=entry.upload, draft_ttl=ttl, **declared)
 
-    async def _signed(self, drafts: Sequence[DraftRecord]) -> list[Draft]:
-        urls = iter(await self._content.sign_uploads([draft for draft in drafts if draft.url_ttl]))
+    async def _signed(self, drafts: Sequence[DraftRecord], asked_at: float) -> list[Draft]:
+        urls = iter(await self._content.sign_uploads([draft for draft in drafts if draft.url_ttl], asked_at))
         return [public_draft(draft, next(urls) if draft.url_ttl else None) for draft in drafts]
 
 

@@ -1,6 +1,8 @@
 """The bytes of drafts and objects, in words of the workflow: what is there, and URLs to it."""
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -97,13 +99,16 @@ class Content:
             self._info = await self._storage.info()
         return self._info
 
-    async def sign_upload(self, draft: DraftRecord) -> SignedRequest:
-        """A PUT URL for a draft whose row has just allowed it; what was declared is signed into it."""
-        return await self._storage.presign_put(_put(draft))
+    async def sign_upload(self, draft: DraftRecord, asked_at: float) -> SignedRequest:
+        """A PUT URL for a draft whose row has just allowed it; what was declared is signed into it.
 
-    async def sign_uploads(self, drafts: Sequence[DraftRecord]) -> list[SignedRequest]:
+        `asked_at` is when the row was asked for, in seconds of the monotonic clock: the URL ends with the draft.
+        """
+        return await self._storage.presign_put(_put(draft, asked_at))
+
+    async def sign_uploads(self, drafts: Sequence[DraftRecord], asked_at: float) -> list[SignedRequest]:
         """The same for many, in one call and in their order."""
-        return await self._storage.presign_puts([_put(draft) for draft in drafts]) if drafts else []
+        return await self._storage.presign_puts([_put(draft, asked_at) for draft in drafts]) if drafts else []
 
     async def preview(self, reader: Principal, draft: DraftRecord) -> DownloadUrl:
         """A URL that reads a draft's bytes, never longer than the draft lives."""
@@ -138,10 +143,11 @@ class Content:
         )
 
 
-def _put(draft: DraftRecord) -> PresignPut:
+def _put(draft: DraftRecord, asked_at: float) -> PresignPut:
+    left = math.floor(draft.ttl_left - (time.monotonic() - asked_at))
     return PresignPut(
         key=draft.storage_key,
-        expires_in=draft.url_ttl,
+        expires_in=max(1, min(draft.url_ttl, left)),
         size=draft.declared_size,
         content_type=draft.declared_content_type,
         checksum_sha256=draft.declared_checksum_sha256,

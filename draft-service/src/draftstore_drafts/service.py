@@ -1,5 +1,6 @@
 """The workflow of drafts: create, look, upload, preview, confirm, give up. Rules only."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -87,8 +88,9 @@ class DraftService:
         if bucket != MAIN:
             raise BucketNotFound
         check_name(principal, bucket, intent.object_name)
+        asked_at = time.monotonic()
         draft = await self._metadata.create_draft(self._new(principal, intent, bucket, key))
-        return draft, await self._content.sign_upload(draft) if draft.url_ttl else None
+        return draft, await self._content.sign_upload(draft, asked_at) if draft.url_ttl else None
 
     def _new(
         self, principal: Principal, intent: UploadIntent, bucket: str, key: IdempotencyKey | None
@@ -162,8 +164,9 @@ class DraftService:
         """The draft's row and a fresh PUT for it."""
         await self.check_touch(principal, draft_id)
         request = wire.AllowUrl(tenant_id=principal.tenant_id, draft_id=draft_id, upload_ttl=self._lives.upload_ttl)
+        asked_at = time.monotonic()
         draft = await self._metadata.allow_url(request)
-        return draft, await self._content.sign_upload(draft)
+        return draft, await self._content.sign_upload(draft, asked_at)
 
     async def download_url(self, principal: Principal, draft_id: UUID) -> DownloadUrl:
         """A URL to the draft's bytes: in the draft bucket before confirm, in the main bucket (`objects:read`) after."""
