@@ -18,10 +18,14 @@ MAX_SEGMENT_BYTES = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ORDINARY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,254})*")
+"""Names of which nothing but the whole length is left to check, as most are."""
 
 
 def check_object_name(name: str) -> str:
     """The name in NFC, if it may name an object; else a validation error whose type is a stable code."""
+    if len(name) <= MAX_NAME_BYTES and _ORDINARY.fullmatch(name):
+        return name
     if not name:
         raise broken_rule("object_name_empty", "Give the object a name of 1 to 800 bytes")
     _check_characters(name)

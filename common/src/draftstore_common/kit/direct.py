@@ -160,10 +160,14 @@ class _Value:
         self._where = (place,) if place == "body" else (place, self.alias)
         self._required: bool = declared.field_info.is_required()
         self._default: Any = None if self._required else declared.default
+        kind = declared.field_info.annotation
+        self._model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
     def read(self, sent: Any, values: dict[str, Any], errors: Errors) -> None:
         """Put the value among the others, or what is wrong with it among the errors."""
-        if sent is not _ABSENT:
+        if type(sent) is self._model:  # a model, from this process
+            values[self._name] = sent
+        elif sent is not _ABSENT:
             values[self._name], found = self._declared.validate(sent, loc=self._where)
             errors.extend(found)
         elif self._required:

@@ -52,13 +52,14 @@ class Origin(NamedTuple):
 
     @classmethod
     def here(cls, fields: Mapping[str, str]) -> Self:
-        """What would be told of a call that is made here and now, with these headers of its own."""
+        """What would be told of a call that is made here and now, with these headers of its own.
+
+        It is a part of the same span: nothing passes between processes.
+        """
         current = trace.get()
         if current is None:
-            continued = Trace.adopt([fields[TRACEPARENT]] if TRACEPARENT in fields else [], [])
-        else:
-            continued = current.child()
-        return cls(request_id.get(), remaining(), continued, address_or_none(fields.get(CLIENT_HEADER)))
+            current = Trace.adopt([fields[TRACEPARENT]] if TRACEPARENT in fields else [], [])
+        return cls(request_id.get(), remaining(), current, address_or_none(fields.get(CLIENT_HEADER)))
 
     def adopt(self) -> None:
         """Make it the context of this task: an id that is missing, or that logs and headers must not have, is made."""
