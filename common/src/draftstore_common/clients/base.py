@@ -12,6 +12,9 @@ from draftstore_common.kit.tokens import TokenRefused
 
 log = logging.getLogger(__name__)
 
+ATTEMPTS = 2
+"""A token that is refused (its signing key was withdrawn, say) is tried once more with another: nothing was done."""
+
 _ABOUT_US = frozenset({"token_refused", "unauthorized", "not_found", "method_not_allowed"})
 """Codes by which a service refuses another service, not the request it came with."""
 
@@ -37,20 +40,16 @@ class ServiceClient:
         await self._post(path, request)
 
     async def _post(self, path: str, request: BaseModel) -> Reply:
-        reply = await self._send(path, request)
-        if _refuses_token(reply):  # so nothing was done; its signing key was withdrawn, say: once more with another
-            reply = await self._send(path, request)
-        if reply.status >= 300:
-            raise _problem(path, reply)
-        return reply
-
-    async def _send(self, path: str, request: BaseModel) -> Reply:
-        token = await self._tokens.token(self.audience)
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        reply = await self._transport.send(Call("POST", path, request, headers))
-        if _refuses_token(reply):
+        for _ in range(ATTEMPTS):
+            token = await self._tokens.token(self.audience)
+            headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+            reply = await self._transport.send(Call("POST", path, request, headers))
+            if reply.status < 300:
+                return reply
+            if not _refuses_token(reply):
+                break
             self._tokens.forget(self.audience, token)
-        return reply
+        raise _problem(path, reply)
 
 
 def _refuses_token(reply: Reply) -> bool:

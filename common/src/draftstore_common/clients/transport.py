@@ -182,13 +182,9 @@ class AsgiTransport:
             raise ServiceUnavailable
         try:
             with Patience(timeout, self._looks) as patience:
-                return await self._reply(call, timeout, patience)
+                return await asyncio.create_task(self._answered(call, timeout), context=contextvars.Context())
         except TimeoutError as error:
             raise ServiceUnavailable from error
-
-    async def _reply(self, call: Call, timeout: float, patience: Patience) -> Reply:
-        try:
-            return await asyncio.create_task(self._answered(call, timeout), context=contextvars.Context())
         except asyncio.CancelledError:
             if patience.interrupted:
                 raise
