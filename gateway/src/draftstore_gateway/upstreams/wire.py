@@ -53,8 +53,12 @@ class Wire:
 
         Raises `aiohttp.ClientError`. What this is cancelled in is closed as well.
         """
+        assert self._connector is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
         request = self._request(asked, body)
-        connection = await self._connected(request)
+        try:
+            connection = await self._connector.connect(request, traces=[], timeout=_TIMEOUT)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
         try:
             return await _answer(request, connection)
         except BaseException:
@@ -66,13 +70,6 @@ class Wire:
         url = URL(self._base_url + target.decode("ascii"), encoded=True)
         headers = CIMultiDict([self._host, *[(name.decode(), value.decode()) for name, value in asked.headers_now()]])
         return _Request(asked.method, url, headers=headers, data=body, loop=self._loop)
-
-    async def _connected(self, request: aiohttp.ClientRequest) -> aiohttp.connector.Connection:
-        assert self._connector is not None, "entered"  # noqa: S101  a caller's mistake, not a state of the world
-        try:
-            return await self._connector.connect(request, traces=[], timeout=_TIMEOUT)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
 
 
 async def _answer(request: aiohttp.ClientRequest, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
