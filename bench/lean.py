@@ -1,8 +1,9 @@
 """The least a confirm can be in Python: what must be asked of the store and of the rows, and nothing decided.
 
-For each draft three durable statements, and between them HEAD, COPY (pinned to the ETag that HEAD told) and DELETE, by
-the libraries and the signer the product has. Statements that meet are one, as in the product. There is no API, no key
-to check, no service to call, nothing to judge, no event, no receipt and no lease.
+For each draft three durable statements (it is claimed, with an event; its key is recorded, unique for ever; its object
+is made visible, with another event), and between them HEAD, COPY (pinned to the ETag that HEAD told) and DELETE, by the
+libraries and the signer the product has. Statements that meet are one, as in the product. There is no API, no key of a
+caller to check, no service to call, nothing to judge, no receipt and no lease.
 """
 
 import asyncio
@@ -25,11 +26,24 @@ from draftstore_storage.signing.headers import HeaderSigner, S3Request
 LANES = 2
 """Statements under way at once, as in metadata-service."""
 
+CONNECTIONS = 10
+"""To PostgreSQL, as many as metadata-service has."""
+
 _SCRATCH = """
     DROP SCHEMA IF EXISTS bench CASCADE; CREATE SCHEMA bench;
-    CREATE TABLE bench.promotions (id bigint PRIMARY KEY, step int NOT NULL)"""
-_ROWS = "INSERT INTO bench.promotions SELECT number, 0 FROM generate_series(0, $1::bigint - 1) AS number"
-_STEP = "UPDATE bench.promotions SET step = step + 1 WHERE id = ANY ($1::bigint[])"
+    CREATE TABLE bench.drafts (id bigint PRIMARY KEY, state text NOT NULL);
+    CREATE TABLE bench.events (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, draft bigint NOT NULL, type text);
+    CREATE TABLE bench.keys (key text PRIMARY KEY, draft bigint NOT NULL);
+    CREATE TABLE bench.objects (name text PRIMARY KEY, draft bigint NOT NULL)"""
+_ROWS = "INSERT INTO bench.drafts SELECT number, 'uploaded' FROM generate_series(0, $1::bigint - 1) AS number"
+_CLAIM = """
+    WITH claimed AS (UPDATE bench.drafts SET state = 'confirming' WHERE id = ANY ($1::bigint[]) RETURNING id)
+    INSERT INTO bench.events (draft, type) SELECT id, 'claimed' FROM claimed"""
+_RESERVE = "INSERT INTO bench.keys SELECT 'lean-' || id, id FROM unnest($1::bigint[]) AS id"
+_PUBLISH = """
+    WITH published AS (UPDATE bench.drafts SET state = 'confirmed' WHERE id = ANY ($1::bigint[]) RETURNING id),
+    visible AS (INSERT INTO bench.objects SELECT 'lean-' || id, id FROM published)
+    INSERT INTO bench.events (draft, type) SELECT id, 'confirmed' FROM published"""
 
 
 async def promoted(site: Site, keys: Sequence[str], *, connections: int) -> float:
@@ -39,7 +53,7 @@ async def promoted(site: Site, keys: Sequence[str], *, connections: int) -> floa
 
 async def _promoted(site: Site, keys: Sequence[str], connections: int) -> float:
     url = site.stack.database_url
-    async with asyncpg.create_pool(url, min_size=LANES, max_size=LANES, reset=_keep_session) as pool:
+    async with asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS, reset=_keep_session) as pool:
         await pool.execute(_SCRATCH)
         await pool.execute(_ROWS, len(keys))
         async with aiohttp.ClientSession(request_class=PlainRequest, auto_decompress=False) as session:
@@ -73,22 +87,25 @@ class _Lean:
         )
         self._pool = pool
         self._session = session
-        self._steps = Together(self._step, lanes=LANES, most=1000, shared=Exception)
+        self._claim, self._reserve, self._publish = map(self._common, (_CLAIM, _RESERVE, _PUBLISH))
 
     async def promote(self, number: int, key: str) -> None:
         """Claim, look, reserve, copy, publish, delete."""
-        await self._steps.do(number)
+        await self._claim.do(number)
         etag = await self._ask(S3Request("HEAD", "draft", key))
-        await self._steps.do(number)
+        await self._reserve.do(number)
         source = f"/{self._buckets.draft}/{key}"
         pinned = {"x-amz-copy-source": source, "x-amz-copy-source-if-match": etag}
         await self._ask(S3Request("PUT", "main", key, headers={**pinned, "x-amz-metadata-directive": "REPLACE"}))
-        await self._steps.do(number)
+        await self._publish.do(number)
         await self._ask(S3Request("DELETE", "draft", key))
 
-    async def _step(self, numbers: Sequence[int]) -> Sequence[None]:
-        await self._pool.execute(_STEP, numbers)
-        return [None] * len(numbers)
+    def _common(self, statement: str) -> Together[int, None]:
+        async def work(numbers: Sequence[int]) -> Sequence[None]:
+            await self._pool.execute(statement, numbers)
+            return [None] * len(numbers)
+
+        return Together(work, lanes=LANES, most=1000, shared=Exception)
 
     async def _ask(self, request: S3Request) -> str:
         """The ETag of the answer, if it has one."""
